@@ -1,0 +1,98 @@
+//! Management writes: what the leader's SyncActor carries out, one at a time, in order.
+
+use std::{collections::BTreeMap, fmt};
+
+use gpt_load_schema::{
+    group::{Group, GroupDefinition, SubGroup},
+    ids::GroupId,
+    key::{KeySource, KeyState},
+    secret::Secret,
+    store::{KeySelector, StoreError},
+};
+
+/// A management write. `Debug` shows no secret that it carries.
+#[derive(Clone)]
+pub enum Command {
+    /// Add a group (validated).
+    CreateGroup(Box<GroupDefinition>),
+    /// Replace a group's definition (validated).
+    UpdateGroup(GroupId, Box<GroupDefinition>),
+    /// Remove a group with its keys.
+    DeleteGroup(GroupId),
+    /// Replace an aggregate's members (validated).
+    SetSubGroups(GroupId, Vec<SubGroup>),
+    /// Give groups their positions in lists, all or none.
+    ReorderGroups(Vec<(GroupId, i64)>),
+    /// Add keys; known values are ignored.
+    AddKeys {
+        /// Target.
+        group: GroupId,
+        /// Clear-text values.
+        values: Vec<Secret>,
+        /// First state; `None` = the group's `new_key_state`.
+        state: Option<KeyState>,
+        /// Where they come from.
+        source: KeySource,
+    },
+    /// Remove keys.
+    DeleteKeys(GroupId, KeySelector),
+    /// Make keys active again.
+    RestoreKeys(GroupId, KeySelector),
+    /// Store settings (validated), raw text by key; `None` = back to the default.
+    PutSettings(BTreeMap<String, Option<String>>),
+}
+
+impl fmt::Debug for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateGroup(definition) => write!(f, "CreateGroup({definition:?})"),
+            Self::UpdateGroup(id, definition) => write!(f, "UpdateGroup({id}, {definition:?})"),
+            Self::DeleteGroup(id) => write!(f, "DeleteGroup({id})"),
+            Self::SetSubGroups(id, members) => write!(f, "SetSubGroups({id}, {members:?})"),
+            Self::ReorderGroups(positions) => write!(f, "ReorderGroups({positions:?})"),
+            Self::AddKeys { group, values, state, source } => {
+                write!(f, "AddKeys({} to {group}, {state:?}, {source:?})", values.len())
+            }
+            Self::DeleteKeys(group, which) => write!(f, "DeleteKeys({group}, {which:?})"),
+            Self::RestoreKeys(group, which) => write!(f, "RestoreKeys({group}, {which:?})"),
+            // Some settings are secrets; which ones were stored says enough.
+            Self::PutSettings(values) => write!(f, "PutSettings({:?})", values.keys()),
+        }
+    }
+}
+
+/// What a management write did. It is answered after the pools and the routing table know of the change.
+#[derive(Clone, Debug)]
+pub enum Reply {
+    /// Done, nothing to tell.
+    Done,
+    /// The group as it is now.
+    Group(Box<Group>),
+    /// Keys added.
+    Added {
+        /// New keys.
+        added: i64,
+        /// Known values.
+        ignored: i64,
+        /// Keys of the group now.
+        total: i64,
+    },
+    /// Keys removed or restored.
+    Changed {
+        /// How many.
+        count: i64,
+        /// Keys of the group now.
+        total: i64,
+    },
+}
+
+/// Why a management write did not happen; nothing was changed unless the variant says so.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The store refused or failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// There is no leader, or the node is stopping; try again.
+    #[error("no node leads at the moment; try again in a few seconds")]
+    NoLeader,
+}

@@ -1,0 +1,129 @@
+//! Key changes on their way to the database, one per key.
+
+use std::collections::{HashMap, VecDeque};
+
+use gpt_load_schema::{ids::KeyId, store::KeyDelta};
+use parking_lot::Mutex;
+
+/// The changes that no commit holds yet, oldest key first, and the keys whose change is being committed.
+///
+/// Later changes of a key replace its earlier ones, so the queue is never longer than there are keys.
+#[derive(Default)]
+pub(crate) struct DeltaQueue {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    order: VecDeque<KeyId>,
+    waiting: HashMap<KeyId, KeyDelta>,
+    /// Number of unfinished batches that hold a change of the key.
+    taken: HashMap<KeyId, u32>,
+}
+
+impl DeltaQueue {
+    /// Queues a change.
+    pub(crate) fn push(&self, delta: KeyDelta) {
+        let Inner { order, waiting, .. } = &mut *self.inner.lock();
+        match waiting.get_mut(&delta.id) {
+            None => {
+                order.push_back(delta.id);
+                waiting.insert(delta.id, delta);
+            }
+            Some(queued) => {
+                let before = if delta.reset_failures { 0 } else { queued.failures };
+                queued.failures = before.saturating_add(delta.failures);
+                queued.reset_failures |= delta.reset_failures;
+                queued.health = delta.health;
+            }
+        }
+    }
+
+    /// Whether the database does not know the key's last change yet.
+    pub(crate) fn is_waiting(&self, id: KeyId) -> bool {
+        let inner = self.inner.lock();
+        inner.waiting.contains_key(&id) || inner.taken.contains_key(&id)
+    }
+
+    /// Drops the key's queued change: the database knows better.
+    pub(crate) fn forget(&self, id: KeyId) {
+        self.inner.lock().waiting.remove(&id);
+    }
+
+    /// Takes at most `limit` changes for a commit; [`DeltaQueue::done`] ends their time there.
+    pub(crate) fn take(&self, limit: usize) -> Vec<KeyDelta> {
+        let Inner { order, waiting, taken } = &mut *self.inner.lock();
+        let mut deltas = Vec::with_capacity(limit.min(waiting.len()));
+        while deltas.len() < limit {
+            let Some(id) = order.pop_front() else { break };
+            if let Some(delta) = waiting.remove(&id) {
+                *taken.entry(id).or_default() += 1;
+                deltas.push(delta);
+            }
+        }
+        deltas
+    }
+
+    /// The commit that held `deltas` is over.
+    pub(crate) fn done(&self, deltas: &[KeyDelta]) {
+        let taken = &mut self.inner.lock().taken;
+        for delta in deltas {
+            if let Some(count) = taken.get_mut(&delta.id) {
+                *count -= 1;
+                if *count == 0 {
+                    taken.remove(&delta.id);
+                }
+            }
+        }
+    }
+
+    /// Changes that no commit holds yet.
+    pub(crate) fn len(&self) -> usize {
+        self.inner.lock().waiting.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gpt_load_schema::key::{KeyHealth, KeyState};
+
+    use super::*;
+
+    fn delta(id: i64, state: KeyState, failures: i64, reset_failures: bool) -> KeyDelta {
+        KeyDelta { id: KeyId(id), health: KeyHealth::new(state), failures, reset_failures }
+    }
+
+    #[test]
+    fn changes_of_a_key_become_one() {
+        let queue = DeltaQueue::default();
+        queue.push(delta(1, KeyState::Degraded, 1, false));
+        queue.push(delta(2, KeyState::Invalid, 1, false));
+        queue.push(delta(1, KeyState::Disabled, 1, false));
+        assert_eq!(queue.take(9), [delta(1, KeyState::Disabled, 2, false), delta(2, KeyState::Invalid, 1, false)]);
+        assert_eq!(queue.take(9), []);
+    }
+
+    #[test]
+    fn a_reset_forgets_the_failures_before_it() {
+        let queue = DeltaQueue::default();
+        queue.push(delta(1, KeyState::Degraded, 2, false));
+        queue.push(delta(1, KeyState::Active, 0, true));
+        queue.push(delta(1, KeyState::Degraded, 1, false));
+        assert_eq!(queue.take(1), [delta(1, KeyState::Degraded, 1, true)]);
+    }
+
+    #[test]
+    fn a_change_waits_until_its_commit_is_over() {
+        let queue = DeltaQueue::default();
+        queue.push(delta(1, KeyState::Degraded, 1, false));
+        let batch = queue.take(1);
+        assert!(queue.is_waiting(KeyId(1)));
+        queue.done(&batch);
+        assert!(!queue.is_waiting(KeyId(1)));
+        queue.push(delta(1, KeyState::Active, 0, false));
+        queue.forget(KeyId(1));
+        assert!(!queue.is_waiting(KeyId(1)));
+        queue.push(delta(1, KeyState::Invalid, 1, false));
+        assert_eq!(queue.take(9), [delta(1, KeyState::Invalid, 1, false)]);
+    }
+}

@@ -1,0 +1,221 @@
+//! The actor of one group: applies outcomes to the pool and publishes the rotation.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
+use gpt_load_schema::{ids::KeyId, key::KeyRecord, time::Timestamp};
+
+use crate::{
+    deltas::DeltaQueue,
+    pool::{
+        core::{IdRange, PoolCore},
+        shared::Shared,
+    },
+    respawn::Lifeline,
+};
+
+/// Questions of the SyncActor come one at a time and wake-ups once per drain, so few messages ever wait.
+const MAILBOX: usize = 64;
+/// Outcomes gather for this long before they are applied: one wake-up for all of them.
+const GATHER: Duration = Duration::from_millis(3);
+/// Changes gather for at least this long before the rotation is rebuilt.
+const REBUILD_PAUSE: Duration = Duration::from_millis(2);
+/// A rebuild is paid for by this many times its own duration of rest, so that a large pool costs a few per cent of a core.
+const REBUILD_REST: u32 = 20;
+/// A clock that is set back must not stop returns for long.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// The one writer of its group's key states and of the snapshot that the data path reads.
+pub(crate) struct GroupActor {
+    shared: Arc<Shared>,
+    core: PoolCore,
+    rebuild_cost: Duration,
+    rebuild_scheduled: bool,
+    alarm: Option<(Timestamp, SpawnHandle)>,
+    _lifeline: Lifeline<Self>,
+}
+
+impl GroupActor {
+    /// Takes over the pool in `shared` with what waits in its inbox.
+    pub(crate) fn new(shared: Arc<Shared>, deltas: Arc<DeltaQueue>, lifeline: Lifeline<Self>) -> Self {
+        Self {
+            core: PoolCore::resume(shared.clone(), deltas),
+            shared,
+            rebuild_cost: Duration::ZERO,
+            rebuild_scheduled: false,
+            alarm: None,
+            _lifeline: lifeline,
+        }
+    }
+
+    fn drain(&mut self, ctx: &mut Context<Self>) {
+        self.shared.inbox.take_arrived();
+        while let Some(outcome) = self.shared.inbox.next() {
+            self.core.apply(&outcome);
+        }
+        self.follow_up(ctx);
+    }
+
+    /// Whatever changed: the rotation is rebuilt soon, and the next return is on the clock.
+    fn follow_up(&mut self, ctx: &mut Context<Self>) {
+        if self.core.is_outdated() && !self.rebuild_scheduled {
+            self.rebuild_scheduled = true;
+            let pause = REBUILD_PAUSE.max(self.rebuild_cost.saturating_mul(REBUILD_REST));
+            ctx.run_later(pause, |actor, ctx| {
+                actor.rebuild_scheduled = false;
+                actor.rebuild();
+                actor.follow_up(ctx);
+            });
+        }
+        self.set_alarm(ctx);
+    }
+
+    fn rebuild(&mut self) {
+        let started = Instant::now();
+        let now = Timestamp::now();
+        self.core.advance(now);
+        self.core.publish(now);
+        self.rebuild_cost = started.elapsed();
+    }
+
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        let due = self.core.next_due();
+        if due == self.alarm.map(|(due, _)| due) {
+            return;
+        }
+        if let Some((_, alarm)) = self.alarm.take() {
+            ctx.cancel_future(alarm);
+        }
+        self.alarm = due.map(|due| {
+            let wait = due.since(Timestamp::now()).min(LONGEST_SLEEP);
+            let alarm = ctx.run_later(wait, |actor, ctx| {
+                actor.alarm = None;
+                actor.core.advance(Timestamp::now());
+                actor.follow_up(ctx);
+            });
+            (due, alarm)
+        });
+    }
+}
+
+impl Actor for GroupActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        self.drain(ctx);
+    }
+}
+
+/// Outcomes arrived.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Drain;
+
+impl Handler<Drain> for GroupActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Drain, ctx: &mut Self::Context) {
+        ctx.run_later(GATHER, Self::drain);
+    }
+}
+
+/// Apply all outcomes that arrived; the answer comes when their changes wait for the next commit.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Settle;
+
+impl Handler<Settle> for GroupActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Settle, ctx: &mut Self::Context) {
+        self.drain(ctx);
+    }
+}
+
+/// Take stored keys into the pool; answers the number of keys. See [`PoolCore::adopt`].
+#[derive(Clone, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct Adopt {
+    /// Ascending by id.
+    pub(crate) records: Arc<Vec<KeyRecord>>,
+    /// The records are all keys in this range.
+    pub(crate) all_of: Option<IdRange>,
+    /// More records follow: the rotation need not know of these before the answer.
+    pub(crate) more_follow: bool,
+}
+
+impl Handler<Adopt> for GroupActor {
+    type Result = usize;
+
+    fn handle(&mut self, message: Adopt, ctx: &mut Self::Context) -> usize {
+        self.core.adopt(&message.records, message.all_of);
+        if !message.more_follow {
+            self.rebuild();
+            let unreadable = self.core.unreadable();
+            if unreadable > 0 {
+                tracing::warn!(
+                    group = self.shared.group.0,
+                    unreadable,
+                    "keys whose stored value does not decrypt stay out of the pool; check ENCRYPTION_KEY"
+                );
+            }
+            self.follow_up(ctx);
+        }
+        self.core.total()
+    }
+}
+
+/// Take deleted keys out of the pool; answers the number of keys left.
+#[derive(Clone, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct Remove {
+    pub(crate) ids: Arc<Vec<KeyId>>,
+}
+
+impl Handler<Remove> for GroupActor {
+    type Result = usize;
+
+    fn handle(&mut self, message: Remove, ctx: &mut Self::Context) -> usize {
+        if !message.ids.is_empty() {
+            self.core.remove(&message.ids);
+            self.rebuild();
+            self.follow_up(ctx);
+        }
+        self.core.total()
+    }
+}
+
+/// The group is no more.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Halt;
+
+impl Handler<Halt> for GroupActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Halt, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod panic {
+    use super::*;
+
+    /// Dies of it.
+    #[derive(Clone, Message)]
+    #[rtype(result = "()")]
+    pub(crate) struct Panic;
+
+    impl Handler<Panic> for GroupActor {
+        type Result = ();
+
+        fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+            panic!("asked to panic");
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! The key pool, its actors, and what carries their outcomes to the database.
+//!
+//! One outcome, from the data path to the database:
+//!
+//! ```text
+//! KeyLease ─ settle ─▶ Slot (marked at once)
+//!     └─▶ Inbox ─ one nudge per few ms ─▶ GroupActor ─ accept ─▶ Slot (published), Snapshot (rebuilt)
+//!                                             └─▶ DeltaQueue ─▶ SyncActor ─ commit ─▶ database
+//!                                Runtime::record ─▶ LogQueue ─────┘
+//! ```
+//!
+//! Queues, slots and snapshots belong to no actor: an actor that panics loses nothing, and its successor goes on with them.
+
+pub mod commands;
+mod deltas;
+mod group;
+mod groups;
+pub mod pool;
+mod respawn;
+pub mod runtime;
+mod sync;
+#[cfg(test)]
+mod tests;

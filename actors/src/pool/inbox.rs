@@ -1,0 +1,82 @@
+//! Outcomes on their way from the data path to the group actor.
+//!
+//! It belongs to the pool, not to the actor: what waits here survives the actor's death.
+
+use std::{
+    collections::VecDeque,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+};
+
+use gpt_load_schema::time::Timestamp;
+use parking_lot::Mutex;
+
+use super::{Verdict, slot::Slot};
+
+/// How one attempt with a key ended.
+pub(crate) struct Outcome {
+    slot: Arc<Slot>,
+    pub(crate) generation: i64,
+    pub(crate) verdict: Verdict,
+    /// Base URL asked.
+    pub(crate) upstream: Arc<str>,
+    pub(crate) at: Timestamp,
+}
+
+impl Outcome {
+    /// Announces itself on the slot, so that later successes of the key keep their place behind it.
+    pub(crate) fn new(slot: Arc<Slot>, generation: i64, verdict: Verdict, upstream: Arc<str>, at: Timestamp) -> Self {
+        slot.outcome_queued();
+        Self { slot, generation, verdict, upstream, at }
+    }
+
+    pub(crate) fn slot(&self) -> &Arc<Slot> {
+        &self.slot
+    }
+}
+
+impl Drop for Outcome {
+    fn drop(&mut self) {
+        self.slot.outcome_done();
+    }
+}
+
+/// The queue of one group.
+#[derive(Default)]
+pub(crate) struct Inbox {
+    arrived: Mutex<Vec<Outcome>>,
+    /// Taken out of `arrived` by the actor, not yet applied.
+    taken: Mutex<VecDeque<Outcome>>,
+    nudged: AtomicBool,
+    waiting: AtomicU64,
+}
+
+impl Inbox {
+    /// Queues an outcome; answers whether the actor has to be nudged, which is so once per drain.
+    pub(crate) fn push(&self, outcome: Outcome) -> bool {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        self.arrived.lock().push(outcome);
+        !self.nudged.swap(true, Ordering::AcqRel)
+    }
+
+    /// Starts a drain: outcomes pushed from here on nudge again.
+    pub(crate) fn take_arrived(&self) {
+        self.nudged.store(false, Ordering::Release);
+        let mut arrived = self.arrived.lock();
+        self.taken.lock().extend(arrived.drain(..));
+    }
+
+    /// The next outcome to apply.
+    pub(crate) fn next(&self) -> Option<Outcome> {
+        let outcome = self.taken.lock().pop_front()?;
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        Some(outcome)
+    }
+
+    /// Outcomes not yet applied.
+    pub(crate) fn waiting(&self) -> u64 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+}

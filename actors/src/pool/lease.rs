@@ -1,0 +1,55 @@
+//! A checked-out key.
+
+use std::sync::Arc;
+
+use gpt_load_schema::{ids::KeyId, secret::Secret, time::Timestamp};
+
+use super::{Verdict, shared::Shared, slot::Slot};
+
+/// A checked-out key. Yields exactly one outcome: the settled one, or *abandoned* when dropped.
+pub struct KeyLease {
+    pool: Arc<Shared>,
+    slot: Arc<Slot>,
+    generation: i64,
+    settled: bool,
+}
+
+impl KeyLease {
+    /// Takes over a slot that selection has occupied.
+    pub(super) fn new(pool: Arc<Shared>, slot: Arc<Slot>) -> Self {
+        let generation = slot.generation();
+        Self { pool, slot, generation, settled: false }
+    }
+
+    /// The key's id.
+    pub fn id(&self) -> KeyId {
+        self.slot.id()
+    }
+
+    /// The provider key.
+    pub fn secret(&self) -> &Secret {
+        self.slot.secret()
+    }
+
+    /// Yields the outcome. `upstream` is the base URL asked.
+    pub fn settle(mut self, verdict: Verdict, upstream: &Arc<str>, now: Timestamp) {
+        self.settled = true;
+        self.pool.settle(self.slot.clone(), self.generation, verdict, upstream, now);
+    }
+}
+
+impl Drop for KeyLease {
+    fn drop(&mut self) {
+        if !self.settled {
+            // Abandoned says nothing of the key: it is counted, and nobody needs to be woken for it.
+            self.pool.count_applied();
+        }
+        self.slot.vacate();
+    }
+}
+
+impl std::fmt::Debug for KeyLease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("KeyLease").field("id", &self.id()).field("generation", &self.generation).finish_non_exhaustive()
+    }
+}

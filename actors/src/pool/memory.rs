@@ -1,0 +1,135 @@
+//! What is remembered of a key that has had trouble, in little memory: a bad hour gives all keys of a large pool one.
+
+use std::{collections::HashSet, sync::Arc};
+
+use gpt_load_schema::{
+    key::{KeyHealth, KeyState},
+    time::Timestamp,
+};
+
+/// Distinct texts that are shared; providers say the same few things to all keys.
+const SHARED_TEXTS: usize = 1_024;
+
+/// Texts of which many keys hold the same one.
+#[derive(Default)]
+pub(crate) struct Texts {
+    known: HashSet<Arc<str>>,
+}
+
+impl Texts {
+    fn share(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.known.get(text) {
+            return known.clone();
+        }
+        if self.known.len() >= SHARED_TEXTS {
+            self.known.clear();
+        }
+        let text: Arc<str> = text.into();
+        self.known.insert(text.clone());
+        text
+    }
+}
+
+/// A [`KeyHealth`] without its state and generation, with shared texts.
+#[derive(Debug)]
+pub(crate) struct Memory {
+    consecutive_failures: i32,
+    backoff_level: i32,
+    disabled_until: Moment,
+    resting_until: Moment,
+    last_failure_at: Moment,
+    last_success_at: Moment,
+    last_validated_at: Moment,
+    last_error: Option<Arc<str>>,
+    last_class: Option<Arc<str>>,
+}
+
+impl Memory {
+    /// What has to be remembered of `health`; `None` for a key that never had trouble.
+    pub(crate) fn of(health: &KeyHealth, texts: &mut Texts) -> Option<Self> {
+        let untroubled = KeyHealth { generation: health.generation, ..KeyHealth::new(health.state) };
+        (*health != untroubled).then(|| Self {
+            consecutive_failures: health.consecutive_failures,
+            backoff_level: health.backoff_level,
+            disabled_until: health.disabled_until.into(),
+            resting_until: health.resting_until.into(),
+            last_failure_at: health.last_failure_at.into(),
+            last_success_at: health.last_success_at.into(),
+            last_validated_at: health.last_validated_at.into(),
+            last_error: health.last_error.as_deref().map(|text| texts.share(text)),
+            last_class: health.last_class.as_deref().map(|text| texts.share(text)),
+        })
+    }
+
+    /// The whole health again.
+    pub(crate) fn recall(&self, state: KeyState, generation: i64) -> KeyHealth {
+        KeyHealth {
+            state,
+            generation,
+            consecutive_failures: self.consecutive_failures,
+            backoff_level: self.backoff_level,
+            disabled_until: self.disabled_until.into(),
+            resting_until: self.resting_until.into(),
+            last_failure_at: self.last_failure_at.into(),
+            last_success_at: self.last_success_at.into(),
+            last_validated_at: self.last_validated_at.into(),
+            last_error: self.last_error.as_deref().map(str::to_owned),
+            last_class: self.last_class.as_deref().map(str::to_owned),
+        }
+    }
+}
+
+/// A point in time or none, in eight bytes.
+#[derive(Clone, Copy, Debug)]
+struct Moment(i64);
+
+const NEVER: i64 = i64::MIN;
+
+impl From<Option<Timestamp>> for Moment {
+    fn from(at: Option<Timestamp>) -> Self {
+        Self(at.map_or(NEVER, |at| at.0))
+    }
+}
+
+impl From<Moment> for Option<Timestamp> {
+    fn from(at: Moment) -> Self {
+        Some(Timestamp(at.0)).filter(|at| at.0 != NEVER)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trouble_is_recalled_whole_and_an_untroubled_key_costs_nothing() {
+        let mut texts = Texts::default();
+        let plain = KeyHealth { generation: 7, ..KeyHealth::new(KeyState::Active) };
+        assert!(Memory::of(&plain, &mut texts).is_none());
+        let health = KeyHealth {
+            state: KeyState::Disabled,
+            generation: 3,
+            consecutive_failures: 4,
+            backoff_level: 2,
+            disabled_until: Some(Timestamp(9)),
+            resting_until: None,
+            last_failure_at: Some(Timestamp(0)),
+            last_success_at: None,
+            last_validated_at: Some(Timestamp(-1)),
+            last_error: Some("no such key".to_owned()),
+            last_class: Some("key_forbidden".to_owned()),
+        };
+        let memory = Memory::of(&health, &mut texts).expect("there is trouble");
+        assert_eq!(memory.recall(KeyState::Disabled, 3), health);
+    }
+
+    #[test]
+    fn the_same_text_is_held_once() {
+        let mut texts = Texts::default();
+        assert!(Arc::ptr_eq(&texts.share("slow down"), &texts.share("slow down")));
+        for number in 0..3 * SHARED_TEXTS {
+            texts.share(&number.to_string());
+            assert!(texts.known.len() <= SHARED_TEXTS);
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the data path and the group actor of one group share.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use gpt_load_schema::{ids::GroupId, key::KeyState, log::OutcomeClass, store::KeyCounts, time::Timestamp};
+use parking_lot::Mutex;
+
+use super::{
+    Verdict,
+    inbox::{Inbox, Outcome},
+    select::Strategy,
+    slot::Slot,
+    snapshot::Snapshot,
+    state::{Event, Limits, accept},
+    table::Table,
+};
+
+/// Wakes whoever drains the inbox.
+pub(crate) type Nudge = Box<dyn Fn() + Send + Sync>;
+
+/// The pool itself; handles, leases and the group actor hold it together.
+pub(crate) struct Shared {
+    pub(crate) group: GroupId,
+    pub(crate) strategy: Strategy,
+    pub(crate) snapshot: ArcSwap<Snapshot>,
+    pub(crate) limits: ArcSwap<Limits>,
+    pub(crate) inbox: Inbox,
+    nudge: Mutex<Option<Nudge>>,
+    counts: [AtomicI64; KeyState::ALL.len()],
+    applied: AtomicU64,
+    filled: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(group: GroupId, limits: Limits) -> Self {
+        Self {
+            group,
+            strategy: Strategy::default(),
+            snapshot: ArcSwap::from_pointee(Snapshot::build(&Table::default(), None, Timestamp::default())),
+            limits: ArcSwap::from_pointee(limits),
+            inbox: Inbox::default(),
+            nudge: Mutex::new(None),
+            counts: Default::default(),
+            applied: AtomicU64::new(0),
+            filled: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether the pool has held all stored keys once.
+    pub(crate) fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Acquire)
+    }
+
+    /// All stored keys are in the pool.
+    pub(crate) fn filled(&self) {
+        self.filled.store(true, Ordering::Release);
+    }
+
+    /// Sets how the drainer of the inbox is woken.
+    pub(crate) fn on_outcome(&self, nudge: Nudge) {
+        *self.nudge.lock() = Some(nudge);
+    }
+
+    /// Yields the outcome of a lease: marks the slot at once, then tells the group actor, unless there is nothing to tell.
+    pub(crate) fn settle(
+        &self,
+        slot: Arc<Slot>,
+        generation: i64,
+        verdict: Verdict,
+        upstream: &Arc<str>,
+        now: Timestamp,
+    ) {
+        let class = verdict.class;
+        match class {
+            OutcomeClass::Success if slot.is_clean() => return self.count_applied(),
+            OutcomeClass::Abandoned | OutcomeClass::ClientError | OutcomeClass::UpstreamFault => {
+                return self.count_applied();
+            }
+            _ => {}
+        }
+        let outcome = Outcome::new(slot, generation, verdict, upstream.clone(), now);
+        if class != OutcomeClass::Success {
+            self.mark(&outcome);
+        }
+        if self.inbox.push(outcome)
+            && let Some(nudge) = &*self.nudge.lock()
+        {
+            nudge();
+        }
+    }
+
+    /// An outcome is done with.
+    pub(crate) fn count_applied(&self) {
+        self.applied.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Outcomes that are done with.
+    pub(crate) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Relaxed)
+    }
+
+    /// Asks the state machine what the outcome will do, so that no request uses meanwhile a key that is about to go.
+    fn mark(&self, outcome: &Outcome) {
+        let slot = outcome.slot();
+        let event = Event::Outcome { generation: outcome.generation, verdict: &outcome.verdict };
+        let before = slot.standing();
+        let after = accept(&before, &event, &self.limits.load(), outcome.at).standing;
+        if before.health.state.is_selectable() && !after.health.state.is_selectable() {
+            slot.hold();
+        }
+        if let Some(until) = after.health.resting_until.filter(|_| after != before) {
+            slot.rest(until);
+        }
+    }
+
+    /// Moves one key between the counts; `None` stands for outside of the pool.
+    pub(crate) fn recount(&self, from: Option<KeyState>, to: Option<KeyState>) {
+        let count = |state: KeyState| &self.counts[position(state)];
+        if from != to {
+            from.map(|state| count(state).fetch_sub(1, Ordering::Relaxed));
+            to.map(|state| count(state).fetch_add(1, Ordering::Relaxed));
+        }
+    }
+
+    /// Counts anew.
+    pub(crate) fn count_all(&self, table: &Table) {
+        self.counts.iter().for_each(|count| count.store(0, Ordering::Relaxed));
+        table.iter().for_each(|slot| self.recount(None, Some(slot.state())));
+    }
+
+    pub(crate) fn counts(&self) -> KeyCounts {
+        let count = |state| self.counts[position(state)].load(Ordering::Relaxed);
+        KeyCounts {
+            pending: count(KeyState::Pending),
+            active: count(KeyState::Active),
+            degraded: count(KeyState::Degraded),
+            disabled: count(KeyState::Disabled),
+            invalid: count(KeyState::Invalid),
+        }
+    }
+}
+
+fn position(state: KeyState) -> usize {
+    KeyState::ALL.iter().position(|known| *known == state).unwrap_or(0)
+}

@@ -1,0 +1,339 @@
+//! Starts the actors of a node and hands out what the rest of the node needs of them.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread,
+};
+
+use actix::System;
+use actix_rt::{Arbiter, ArbiterHandle};
+use gpt_load_cluster::lease::{Lease, LocalLease};
+use gpt_load_schema::{
+    group::Group,
+    log::RequestLog,
+    settings::Settings,
+    store::{Store, StoreError},
+};
+use tokio::sync::{oneshot, watch};
+
+use crate::{
+    commands::{Command, CommandError, Reply},
+    deltas::DeltaQueue,
+    group::Settle,
+    groups::{Directory, Groups, Nursery},
+    pool::PoolHandle,
+    respawn::{Link, Respawner},
+    sync::{
+        COMMIT_ROWS, Job, JobQueue, Pump, SyncActor,
+        commit::Committer,
+        leader::Leader,
+        logs::{DEFAULT_MAX_BYTES, LogQueue},
+    },
+};
+
+/// Threads for groups, at most; a group's actor works for a few microseconds per failure.
+const GROUP_THREADS: usize = 4;
+
+/// One group as the data path needs it.
+#[derive(Clone)]
+pub struct GroupRoute {
+    /// The stored group.
+    pub group: Arc<Group>,
+    /// Effective settings: the system's with the group's overrides.
+    pub settings: Arc<Settings>,
+    /// Its keys.
+    pub pool: PoolHandle,
+}
+
+/// All groups and the system settings at one version.
+#[derive(Clone)]
+pub struct RoutingTable {
+    /// Grows with every publication of this node.
+    pub version: u64,
+    /// System settings.
+    pub settings: Arc<Settings>,
+    /// Every group.
+    pub groups: Vec<GroupRoute>,
+}
+
+/// Who wants to know of every new routing table; called on the actors' thread, must be quick.
+pub trait RoutingSink: Send + Sync + 'static {
+    /// `table` rules from now on.
+    fn publish(&self, table: Arc<RoutingTable>);
+}
+
+/// Turns stored settings into typed ones: (system rows, environment, group overrides).
+/// Given by the node so that this crate knows nothing of the environment.
+pub trait SettingsSource: Send + Sync + 'static {
+    /// System settings from stored rows.
+    fn system(&self, rows: &std::collections::BTreeMap<String, String>) -> Settings;
+    /// A group's effective settings.
+    fn effective(&self, system: &Settings, group: &Group) -> Settings;
+}
+
+/// Counters that `/stats`, `/health` and metrics show; monotonic since start.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct RuntimeStats {
+    /// GroupActors and SyncActors rebuilt after a panic.
+    pub respawns: u64,
+    /// Log rows waiting for the database.
+    pub logs_waiting: u64,
+    /// Log rows in the database.
+    pub logs_written: u64,
+    /// Log rows lost because the bounded queue was full.
+    pub logs_dropped: u64,
+    /// Outcomes waiting for their group actor.
+    pub outcomes_waiting: u64,
+    /// Outcomes applied.
+    pub outcomes_applied: u64,
+}
+
+/// The running actors of a node. Cheap to clone; usable from any thread with a tokio runtime.
+#[derive(Clone)]
+pub struct Runtime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    jobs: Arc<JobQueue>,
+    sync: Arc<Link<SyncActor>>,
+    directory: Arc<Directory>,
+    logs: Arc<LogQueue>,
+    respawns: Arc<AtomicU64>,
+    lease: Arc<dyn Lease>,
+    threads: Threads,
+    stopping: AtomicBool,
+    retire: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Runtime {
+    /// Starts the actors on threads of their own, fills the pools from the database and publishes the first routing table
+    /// before it returns.
+    pub async fn start(
+        store: Store,
+        settings: Arc<dyn SettingsSource>,
+        sink: Arc<dyn RoutingSink>,
+    ) -> Result<Self, StoreError> {
+        Self::start_with(store, settings, sink, Arc::new(LocalLease::default())).await
+    }
+
+    /// [`Runtime::start`] with the lease that decides whether this node leads.
+    pub(crate) async fn start_with(
+        store: Store,
+        settings: Arc<dyn SettingsSource>,
+        sink: Arc<dyn RoutingSink>,
+        lease: Arc<dyn Lease>,
+    ) -> Result<Self, StoreError> {
+        let threads = Threads::start().await?;
+        let runtime = Self { inner: Arc::new(Inner::assemble(store, settings, sink, lease, threads)) };
+        let (answer, started) = oneshot::channel();
+        runtime.inner.queue(Job::Start(answer));
+        let started =
+            started.await.unwrap_or_else(|_| Err(StoreError::Internal("the actors died at their start".into())));
+        match started {
+            Ok(()) => Ok(runtime),
+            Err(error) => {
+                runtime.inner.end().await;
+                Err(error)
+            }
+        }
+    }
+
+    /// Carries out a management write.
+    pub async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
+        if self.inner.stopping.load(Ordering::Acquire) {
+            return Err(CommandError::NoLeader);
+        }
+        let (answer, reply) = oneshot::channel();
+        self.inner.queue(Job::Execute(command, answer));
+        reply.await.unwrap_or(Err(CommandError::NoLeader))
+    }
+
+    /// Reads settings and groups again and publishes (hot reload).
+    pub async fn reload(&self) -> Result<(), CommandError> {
+        let (answer, reply) = oneshot::channel();
+        self.inner.queue(Job::Reload(Some(answer)));
+        reply.await.unwrap_or(Err(CommandError::NoLeader))
+    }
+
+    /// Queues a log row for the database; never blocks, never waits. Rows are normally stored within 2 s.
+    pub fn record(&self, row: RequestLog) {
+        let inner = &self.inner;
+        if inner.logs.push(row) == COMMIT_ROWS && inner.jobs.push_once(Job::Commit) {
+            inner.sync.nudge(Pump);
+        }
+    }
+
+    /// Waits until every outcome and log row handed over so far is in the database.
+    ///
+    /// An unreachable database ends the wait with its error; everything still waits for it then.
+    pub async fn flush(&self) -> Result<(), CommandError> {
+        for member in self.inner.directory.members().iter() {
+            match member.link.ask(Settle).await {
+                Err(gone) if !member.link.is_closed() => return Err(StoreError::from(gone).into()),
+                _ => {}
+            }
+        }
+        let (answer, reply) = oneshot::channel();
+        self.inner.queue(Job::Flush(answer));
+        reply.await.unwrap_or(Err(CommandError::NoLeader))
+    }
+
+    /// Flushes, stops the actors and ends their threads.
+    pub async fn stop(&self) {
+        if self.inner.stopping.swap(true, Ordering::AcqRel) {
+            return self.inner.threads.ended().await;
+        }
+        if let Err(error) = self.flush().await {
+            let RuntimeStats { logs_waiting, .. } = self.stats();
+            tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database");
+        }
+        self.inner.end().await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sync_link(&self) -> &Link<SyncActor> {
+        &self.inner.sync
+    }
+
+    #[cfg(test)]
+    pub(crate) fn directory(&self) -> &Directory {
+        &self.inner.directory
+    }
+
+    /// Counters now.
+    pub fn stats(&self) -> RuntimeStats {
+        let (logs_waiting, logs_written, logs_dropped) = self.inner.logs.counts();
+        let (outcomes_waiting, outcomes_applied) = self.inner.directory.outcomes();
+        RuntimeStats {
+            respawns: self.inner.respawns.load(Ordering::Relaxed),
+            logs_waiting,
+            logs_written,
+            logs_dropped,
+            outcomes_waiting,
+            outcomes_applied,
+        }
+    }
+}
+
+impl Inner {
+    fn assemble(
+        store: Store,
+        settings: Arc<dyn SettingsSource>,
+        sink: Arc<dyn RoutingSink>,
+        lease: Arc<dyn Lease>,
+        threads: Threads,
+    ) -> Self {
+        let (jobs, directory) = (Arc::<JobQueue>::default(), Arc::<Directory>::default());
+        let (sync, groups) = (Arc::<Link<SyncActor>>::default(), Arc::<Link<Groups>>::default());
+        let (deltas, logs) = (Arc::<DeltaQueue>::default(), Arc::new(LogQueue::new(DEFAULT_MAX_BYTES)));
+        let respawns = Arc::<AtomicU64>::default();
+
+        let (doubt_jobs, doubt_sync) = (jobs.clone(), sync.clone());
+        let nursery = Arc::new(Nursery {
+            directory: directory.clone(),
+            deltas: deltas.clone(),
+            respawns: respawns.clone(),
+            arbiters: threads.groups.clone(),
+            settings,
+            sink,
+            doubt: Arc::new(move |group| {
+                doubt_jobs.push(Job::Resync(group));
+                doubt_sync.nudge(Pump);
+            }),
+        });
+        let leader = Arc::new(Leader {
+            committer: Committer::new(store.clone(), lease.clone(), logs.clone(), deltas),
+            store,
+            directory: directory.clone(),
+            groups: groups.clone(),
+            jobs: jobs.clone(),
+        });
+
+        let born = nursery.clone();
+        let parent = Respawner::start(
+            "groups".to_owned(),
+            threads.system.arbiter().clone(),
+            groups,
+            respawns.clone(),
+            move |lifeline| Groups::new(born.clone(), lifeline),
+            || {},
+        );
+        let (work, doubtful) = (jobs.clone(), jobs.clone());
+        let writer = Respawner::start(
+            "sync".to_owned(),
+            threads.sync.clone(),
+            sync.clone(),
+            respawns.clone(),
+            move |lifeline| SyncActor::new(leader.clone(), work.clone(), lifeline),
+            move || _ = doubtful.push_once(Job::Recover),
+        );
+        let retire = Box::new(move || {
+            nursery.retire();
+            parent.retire();
+            writer.retire();
+        });
+        let stopping = AtomicBool::new(false);
+        Self { jobs, sync, directory, logs, respawns, lease, threads, stopping, retire }
+    }
+
+    fn queue(&self, job: Job) {
+        self.jobs.push(job);
+        self.sync.nudge(Pump);
+    }
+
+    async fn end(&self) {
+        self.jobs.close();
+        (self.retire)();
+        self.lease.release().await;
+        self.threads.system.stop();
+        self.threads.ended().await;
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        (self.retire)();
+        self.threads.system.stop();
+    }
+}
+
+/// The actors' threads: an actix system of their own, so that they depend on nobody else's.
+struct Threads {
+    system: System,
+    sync: ArbiterHandle,
+    groups: Vec<ArbiterHandle>,
+    ended: watch::Receiver<bool>,
+}
+
+impl Threads {
+    async fn start() -> Result<Self, StoreError> {
+        let failed = |error: &dyn std::fmt::Display| StoreError::Internal(format!("cannot start the actors: {error}"));
+        let (ready, handles) = oneshot::channel();
+        let (end, ended) = watch::channel(false);
+        let run = move || {
+            let runner = System::new();
+            let count = thread::available_parallelism().map_or(1, usize::from).min(GROUP_THREADS);
+            let arbiters: Vec<Arbiter> = (0..=count).map(|_| Arbiter::new()).collect();
+            let handles = arbiters.iter().map(Arbiter::handle).collect::<Vec<_>>();
+            if ready.send((System::current(), handles)).is_ok()
+                && let Err(error) = runner.run()
+            {
+                tracing::error!(%error, "the actors' system ended badly");
+            }
+            let _ = end.send(true);
+        };
+        thread::Builder::new().name("actors".to_owned()).spawn(run).map_err(|error| failed(&error))?;
+        let (system, mut groups) = handles.await.map_err(|error| failed(&error))?;
+        let sync = groups.pop().ok_or_else(|| failed(&"no thread"))?;
+        Ok(Self { system, sync, groups, ended })
+    }
+
+    async fn ended(&self) {
+        // An error means that the thread has ended without saying so.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+}

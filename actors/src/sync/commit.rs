@@ -1,0 +1,177 @@
+//! Commits log rows and key changes in batches; keeps a batch until the database has it.
+
+use std::{collections::VecDeque, future::Future, sync::Arc};
+
+use gpt_load_cluster::{Epoch, lease::Lease};
+use gpt_load_schema::{
+    log::RequestLog,
+    store::{KeyDelta, Store, StoreError, StoreResult, Writer},
+    time::Timestamp,
+};
+use parking_lot::Mutex;
+
+use super::logs::LogQueue;
+use crate::deltas::DeltaQueue;
+
+/// Rows and changes of one transaction, each at most.
+const BATCH: usize = 5_000;
+/// Memory of the log rows of one transaction: with logged bodies, a few hundred fill it.
+const BATCH_BYTES: usize = 16 << 20;
+/// A database that refuses a batch this often, though it answers, is given it in halves, to find what it refuses.
+const REFUSALS: u32 = 3;
+
+/// What one transaction stores.
+struct Batch {
+    deltas: Vec<KeyDelta>,
+    logs: Vec<RequestLog>,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.deltas.len() + self.logs.len()
+    }
+
+    fn halves(&self) -> [Self; 2] {
+        let (deltas, logs) =
+            (self.deltas.split_at(self.deltas.len() / 2), self.logs.split_at(self.logs.len().div_ceil(2)));
+        [
+            Self { deltas: deltas.0.to_vec(), logs: logs.0.to_vec() },
+            Self { deltas: deltas.1.to_vec(), logs: logs.1.to_vec() },
+        ]
+    }
+}
+
+/// Batches in the order in which they must be stored, and how often the first was refused.
+#[derive(Default)]
+struct Unfinished {
+    batches: VecDeque<Arc<Batch>>,
+    refusals: u32,
+}
+
+/// Writes to the database under the node's epoch. Survives a panic of the SyncActor with all it holds.
+pub(crate) struct Committer {
+    store: Store,
+    lease: Arc<dyn Lease>,
+    logs: Arc<LogQueue>,
+    deltas: Arc<DeltaQueue>,
+    unfinished: Mutex<Unfinished>,
+    /// Held by the commit under way.
+    turn: tokio::sync::Mutex<()>,
+}
+
+impl Committer {
+    pub(crate) fn new(store: Store, lease: Arc<dyn Lease>, logs: Arc<LogQueue>, deltas: Arc<DeltaQueue>) -> Arc<Self> {
+        Arc::new(Self { store, lease, logs, deltas, unfinished: Mutex::default(), turn: Default::default() })
+    }
+
+    /// Runs `write` under the current epoch, once more under a new one when the database has seen a greater.
+    pub(crate) async fn write<T, F, W>(&self, write: W) -> StoreResult<T>
+    where
+        W: Fn(Writer) -> F,
+        F: Future<Output = StoreResult<T>>,
+    {
+        match write(self.writer(Epoch(0)).await?).await {
+            Err(StoreError::StaleEpoch { claimed, current }) => {
+                tracing::warn!(claimed, current, "the database has seen a later leader; standing for election again");
+                write(self.writer(Epoch(current)).await?).await
+            }
+            other => other,
+        }
+    }
+
+    async fn writer(&self, above: Epoch) -> StoreResult<Writer> {
+        match self.lease.lead(above).await {
+            Some(epoch) => Ok(self.store.writer(epoch.0)),
+            None => Err(StoreError::Unavailable("another node leads".to_owned())),
+        }
+    }
+
+    /// Rows and changes that are not in the database yet.
+    pub(crate) fn waiting(&self) -> usize {
+        let unfinished: usize = self.unfinished.lock().batches.iter().map(|batch| batch.len()).sum();
+        unfinished + self.logs.len() + self.deltas.len()
+    }
+
+    /// Commits everything that waits at the moment of the call.
+    pub(crate) async fn commit_all(self: &Arc<Self>) -> StoreResult<()> {
+        let mut left = self.waiting();
+        while left > 0 {
+            let done = self.commit_batch().await?;
+            left = if done == 0 { 0 } else { left.saturating_sub(done) };
+        }
+        Ok(())
+    }
+
+    /// Commits one batch; answers the number of rows and changes that are off the queue.
+    ///
+    /// After an error everything still waits, in order, for the next call. A commit outlives the actor that asked for
+    /// it, and the next one waits for its end: a batch that may have been stored is never stored again.
+    pub(crate) async fn commit_batch(self: &Arc<Self>) -> StoreResult<usize> {
+        let committer = self.clone();
+        let commit = actix_rt::spawn(async move {
+            let _turn = committer.turn.lock().await;
+            committer.commit_first().await
+        });
+        commit.await.unwrap_or_else(|error| Err(StoreError::Internal(format!("a commit ended: {error}"))))
+    }
+
+    async fn commit_first(&self) -> StoreResult<usize> {
+        while let Some(batch) = self.next_batch() {
+            let stored = {
+                let (batch, now) = (&batch, Timestamp::now());
+                self.write(|writer| async move { writer.commit(&batch.deltas, &batch.logs, now).await }).await
+            };
+            let mut unfinished = self.unfinished.lock();
+            match stored {
+                Ok(()) => {
+                    self.logs.stored(batch.logs.len());
+                    self.finish(&mut unfinished, &batch);
+                    return Ok(batch.len());
+                }
+                Err(error @ (StoreError::Unavailable(_) | StoreError::StaleEpoch { .. })) => return Err(error),
+                Err(error) => self.refused(&mut unfinished, &batch, error)?,
+            }
+        }
+        Ok(0)
+    }
+
+    /// The database answers but refuses the batch: a defect, or a row it cannot hold. After a few tries the batch is
+    /// divided, so that only what is refused by itself is lost.
+    fn refused(&self, unfinished: &mut Unfinished, batch: &Batch, error: StoreError) -> StoreResult<()> {
+        unfinished.refusals += 1;
+        if unfinished.refusals < REFUSALS {
+            return Err(error);
+        }
+        if batch.len() > 1 {
+            unfinished.batches.pop_front();
+            for half in batch.halves().into_iter().rev().filter(|half| half.len() > 0) {
+                unfinished.batches.push_front(Arc::new(half));
+            }
+        } else {
+            tracing::error!(%error, "the database refuses a row for good; it is lost");
+            self.logs.lost(u64::try_from(batch.logs.len()).unwrap_or(0));
+            self.finish(unfinished, batch);
+        }
+        Ok(())
+    }
+
+    fn next_batch(&self) -> Option<Arc<Batch>> {
+        let mut unfinished = self.unfinished.lock();
+        if unfinished.batches.is_empty() {
+            let batch = Batch { deltas: self.deltas.take(BATCH), logs: self.logs.take(BATCH, BATCH_BYTES) };
+            if batch.len() == 0 {
+                return None;
+            }
+            unfinished.batches.push_back(Arc::new(batch));
+        }
+        unfinished.batches.front().cloned()
+    }
+
+    fn finish(&self, unfinished: &mut Unfinished, batch: &Batch) {
+        self.deltas.done(&batch.deltas);
+        unfinished.batches.pop_front();
+        if unfinished.batches.is_empty() {
+            unfinished.refusals = 0;
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! What the leader does with the database on behalf of management and of the pools.
+
+use std::{sync::Arc, time::Duration};
+
+use gpt_load_schema::{
+    group::{Group, GroupDefinition, SubGroup},
+    ids::{GroupId, KeyId},
+    key::{KeyRecord, KeySource, KeyState},
+    secret::Secret,
+    store::{KeyFilter, KeySelector, Store, StoreError, StoreResult},
+    time::Timestamp,
+};
+
+use super::{Job, JobQueue, commit::Committer};
+use crate::{
+    commands::{Command, CommandError, Reply},
+    group::{Adopt, Remove, Settle},
+    groups::{Arrange, Directory, Groups, Member, Publish},
+    pool::core::IdRange,
+    respawn::{Gone, Link},
+};
+
+/// Keys read, or added, at a time.
+const KEY_BATCH: u32 = 10_000;
+/// Log rows deleted at a time.
+const PRUNE_BATCH: u32 = 1_000;
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The leader's means.
+pub(crate) struct Leader {
+    pub(crate) store: Store,
+    pub(crate) committer: Arc<Committer>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) groups: Arc<Link<Groups>>,
+    pub(crate) jobs: Arc<JobQueue>,
+}
+
+impl From<Gone> for StoreError {
+    fn from(_: Gone) -> Self {
+        Self::Internal("a group's actor does not answer".to_owned())
+    }
+}
+
+impl Leader {
+    /// Fills all pools, then publishes.
+    pub(crate) async fn start(&self) -> StoreResult<()> {
+        self.reload().await
+    }
+
+    /// Reads settings and groups, fills the pools of groups that are new here, then publishes.
+    pub(crate) async fn reload(&self) -> StoreResult<()> {
+        let (groups, rows) = (self.store.groups().await?, self.store.settings().await?);
+        self.groups.ask(Arrange { groups, rows }).await?;
+        for member in self.directory.members().iter().filter(|member| !member.shared.is_filled()) {
+            self.fill(member).await?;
+            member.shared.filled();
+        }
+        Ok(self.groups.ask(Publish).await?)
+    }
+
+    /// Makes a group's pool what the database says, after it says all that the pool knows.
+    pub(crate) async fn resync(&self, group: GroupId) -> StoreResult<()> {
+        let Some(member) = self.directory.member(group) else { return Ok(()) };
+        self.settle(&member).await?;
+        self.fill(&member).await
+    }
+
+    /// Makes the whole node what the database says: a writer may have died between a commit and showing it.
+    pub(crate) async fn recover(&self) -> StoreResult<()> {
+        self.reload().await?;
+        for member in self.directory.members().iter() {
+            self.resync(member.group.id).await?;
+        }
+        Ok(())
+    }
+
+    /// Deletes a few log rows past their retention; answers whether there may be more.
+    pub(crate) async fn prune(&self) -> StoreResult<bool> {
+        let days = self.directory.system().map_or(0, |settings| settings.request_log_retention_days);
+        if days == 0 {
+            return Ok(false);
+        }
+        let retention = DAY.saturating_mul(u32::try_from(days).unwrap_or(u32::MAX));
+        let before = Timestamp::now() - retention;
+        let deleted =
+            self.committer.write(|writer| async move { writer.prune_logs(before, PRUNE_BATCH).await }).await?;
+        Ok(deleted >= u64::from(PRUNE_BATCH))
+    }
+
+    /// Carries out a management write.
+    pub(crate) async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
+        match command {
+            Command::CreateGroup(definition) => self.create_group(&definition).await,
+            Command::UpdateGroup(id, definition) => self.update_group(id, &definition).await,
+            Command::DeleteGroup(id) => self.delete_group(id).await,
+            Command::SetSubGroups(id, members) => self.set_sub_groups(id, &members).await,
+            Command::ReorderGroups(positions) => {
+                let (positions, now) = (&positions, Timestamp::now());
+                self.committer.write(|writer| async move { writer.reorder_groups(positions, now).await }).await?;
+                self.show().await;
+                Ok(Reply::Done)
+            }
+            Command::AddKeys { group, values, state, source } => {
+                self.doubt_on_error(group, self.add_keys(group, &values, state, source).await)
+            }
+            Command::DeleteKeys(group, which) => self.doubt_on_error(group, self.delete_keys(group, &which).await),
+            Command::RestoreKeys(group, which) => self.doubt_on_error(group, self.restore_keys(group, &which).await),
+            Command::PutSettings(values) => {
+                let (values, now) = (&values, Timestamp::now());
+                self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;
+                self.show().await;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    /// Key writes go in batches, of which a failed write may have stored the first: the pool has to look.
+    fn doubt_on_error(&self, group: GroupId, result: Result<Reply, CommandError>) -> Result<Reply, CommandError> {
+        if result.is_err() {
+            self.jobs.push(Job::Resync(group));
+        }
+        result
+    }
+
+    async fn create_group(&self, definition: &GroupDefinition) -> Result<Reply, CommandError> {
+        let now = Timestamp::now();
+        let group = self.committer.write(|writer| async move { writer.insert_group(definition, now).await }).await?;
+        self.show().await;
+        Ok(self.as_it_is(group))
+    }
+
+    async fn update_group(&self, id: GroupId, definition: &GroupDefinition) -> Result<Reply, CommandError> {
+        let now = Timestamp::now();
+        let group =
+            self.committer.write(|writer| async move { writer.update_group(id, definition, now).await }).await?;
+        self.show().await;
+        Ok(self.as_it_is(group))
+    }
+
+    async fn delete_group(&self, id: GroupId) -> Result<Reply, CommandError> {
+        self.committer.write(|writer| async move { writer.delete_group(id).await }).await?;
+        self.show().await;
+        Ok(Reply::Done)
+    }
+
+    async fn set_sub_groups(&self, id: GroupId, members: &[SubGroup]) -> Result<Reply, CommandError> {
+        let now = Timestamp::now();
+        self.committer.write(|writer| async move { writer.set_sub_groups(id, members, now).await }).await?;
+        self.show().await;
+        Ok(Reply::Done)
+    }
+
+    async fn add_keys(
+        &self,
+        group: GroupId,
+        values: &[Secret],
+        state: Option<KeyState>,
+        source: KeySource,
+    ) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        let state = state.or_else(|| member.settings.new_key_state.parse().ok()).unwrap_or(KeyState::Pending);
+        let (mut added, mut ignored) = (0, 0);
+        for values in values.chunks(KEY_BATCH as usize) {
+            let now = Timestamp::now();
+            let inserted = self
+                .committer
+                .write(|writer| async move { writer.insert_keys(group, values, state, source, now).await })
+                .await?;
+            added += count(inserted.keys.len());
+            ignored += inserted.ignored;
+            self.adopt(&member, inserted.keys, None, true).await?;
+            // What requests leave behind meanwhile does not wait for the end of a large import. If it cannot be
+            // stored now, it waits for the next commit.
+            let _ = self.committer.commit_all().await;
+        }
+        let total = self.adopt(&member, Vec::new(), None, false).await?;
+        Ok(Reply::Added { added, ignored, total })
+    }
+
+    async fn delete_keys(&self, group: GroupId, which: &KeySelector) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        self.settle(&member).await?;
+        let ids: Vec<KeyId> =
+            self.committer.write(|writer| async move { writer.delete_keys(group, which).await }).await?;
+        let changed = count(ids.len());
+        let total = member.link.ask(Remove { ids: Arc::new(ids) }).await.map_err(StoreError::from)?;
+        Ok(Reply::Changed { count: changed, total: count(total) })
+    }
+
+    async fn restore_keys(&self, group: GroupId, which: &KeySelector) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        self.settle(&member).await?;
+        let now = Timestamp::now();
+        let mut keys =
+            self.committer.write(|writer| async move { writer.restore_keys(group, which, now).await }).await?;
+        keys.sort_unstable_by_key(|key| key.id);
+        let changed = count(keys.len());
+        let total = self.adopt(&member, keys, None, false).await?;
+        Ok(Reply::Changed { count: changed, total })
+    }
+
+    /// Shows a committed change to the node. What was committed stands; when the database fails over the reading, that
+    /// is made up for later.
+    async fn show(&self) {
+        if let Err(error) = self.reload().await {
+            tracing::warn!(%error, "a change of groups or settings is shown to the node later");
+            self.jobs.push(Job::Reload(None));
+        }
+    }
+
+    fn as_it_is(&self, group: Group) -> Reply {
+        let shown = self.directory.member(group.id).map(|member| Group::clone(&member.group));
+        Reply::Group(Box::new(shown.unwrap_or(group)))
+    }
+
+    fn member(&self, group: GroupId) -> Result<Member, StoreError> {
+        self.directory.member(group).ok_or(StoreError::NotFound("group"))
+    }
+
+    /// Brings all that the group's pool knows into the database.
+    async fn settle(&self, member: &Member) -> StoreResult<()> {
+        member.link.ask(Settle).await?;
+        self.committer.commit_all().await
+    }
+
+    /// Reads all keys of a group into its pool; the next keys are read while the pool takes the ones before.
+    async fn fill(&self, member: &Member) -> StoreResult<()> {
+        let everything = KeyFilter::default();
+        let read = |after| self.store.keys_after(member.group.id, &everything, after, KEY_BATCH);
+        let mut after = None;
+        let mut keys = read(after).await?;
+        loop {
+            let last = keys.last().map(|key| key.id).filter(|_| keys.len() >= KEY_BATCH as usize);
+            let adopt = self.adopt(member, keys, Some((after, last)), last.is_some());
+            if last.is_none() {
+                return adopt.await.map(drop);
+            }
+            let (adopted, next) = tokio::join!(adopt, read(last));
+            adopted?;
+            (after, keys) = (last, next?);
+        }
+    }
+
+    async fn adopt(
+        &self,
+        member: &Member,
+        keys: Vec<KeyRecord>,
+        all_of: Option<IdRange>,
+        more_follow: bool,
+    ) -> StoreResult<i64> {
+        let records = Arc::new(keys);
+        Ok(count(member.link.ask(Adopt { records, all_of, more_follow }).await?))
+    }
+}
+
+fn count(items: usize) -> i64 {
+    i64::try_from(items).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,302 @@
+//! The one writer of the database: carries out management writes in order and commits what the data path leaves behind.
+
+pub(crate) mod commit;
+pub(crate) mod leader;
+pub(crate) mod logs;
+
+use std::{
+    collections::VecDeque,
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
+use gpt_load_schema::{ids::GroupId, store::StoreError};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use self::leader::Leader;
+use crate::{
+    commands::{Command, CommandError, Reply},
+    respawn::Lifeline,
+};
+
+/// Wake-ups are few, whoever wakes; work waits in [`JobQueue`].
+const MAILBOX: usize = 256;
+/// How often waiting rows and changes are committed when they are few.
+const COMMIT_EVERY: Duration = Duration::from_millis(250);
+/// Waiting rows that are committed at once.
+pub(crate) const COMMIT_ROWS: usize = 2_000;
+/// Wait after a failed commit; doubled after each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// How long a flush tries to reach the database.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
+/// How often log rows past their retention are looked for.
+const PRUNE_EVERY: Duration = Duration::from_secs(5 * 60);
+/// Wait before a pool is compared with the database again after that failed.
+const RESYNC_AGAIN: Duration = Duration::from_secs(1);
+
+/// Where an answer goes. Nobody may be waiting any more.
+pub(crate) type Answer<T> = oneshot::Sender<T>;
+
+/// Work of the SyncActor.
+pub(crate) enum Job {
+    /// Fill the pools and publish the first routing table.
+    Start(Answer<Result<(), StoreError>>),
+    /// Carry out a management write.
+    Execute(Command, Answer<Result<Reply, CommandError>>),
+    /// Read settings and groups again.
+    Reload(Option<Answer<Result<(), CommandError>>>),
+    /// Commit everything that waits.
+    Flush(Answer<Result<(), CommandError>>),
+    /// Commit what waits, unless the database is known to be down.
+    Commit,
+    /// Delete some log rows past their retention.
+    Prune,
+    /// Compare a group's pool with the database.
+    Resync(GroupId),
+    /// Compare everything with the database.
+    Recover,
+}
+
+/// Work that waits; survives the actor.
+pub(crate) struct JobQueue {
+    /// `None` when nobody will work any more.
+    jobs: Mutex<Option<VecDeque<Job>>>,
+}
+
+impl Default for JobQueue {
+    fn default() -> Self {
+        Self { jobs: Mutex::new(Some(VecDeque::new())) }
+    }
+}
+
+impl JobQueue {
+    /// Queues work; [`Pump`] makes the actor look. Whoever waits for the answer of work that comes too late is told so.
+    pub(crate) fn push(&self, job: Job) {
+        if let Some(jobs) = &mut *self.jobs.lock() {
+            jobs.push_back(job);
+        }
+    }
+
+    /// Queues work unless its like waits already; answers whether it did.
+    pub(crate) fn push_once(&self, job: Job) -> bool {
+        let is_like = |other: &Job| mem::discriminant(other) == mem::discriminant(&job);
+        match &mut *self.jobs.lock() {
+            Some(jobs) if !jobs.iter().any(is_like) => {
+                jobs.push_back(job);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Drops what waits and what is still to come.
+    pub(crate) fn close(&self) {
+        *self.jobs.lock() = None;
+    }
+
+    fn pop(&self) -> Option<Job> {
+        self.jobs.lock().as_mut()?.pop_front()
+    }
+}
+
+/// The actor: one job at a time.
+pub(crate) struct SyncActor {
+    leader: Arc<Leader>,
+    jobs: Arc<JobQueue>,
+    busy: bool,
+    pause: Pause,
+    _lifeline: Lifeline<Self>,
+}
+
+/// Backoff of commits while the database is down.
+#[derive(Default)]
+struct Pause {
+    failures: u32,
+    until: Option<Instant>,
+}
+
+impl Pause {
+    fn is_over(&self) -> bool {
+        self.until.is_none_or(|until| until <= Instant::now())
+    }
+
+    fn note(&mut self, is_down: bool) {
+        if is_down {
+            let wait = FIRST_WAIT.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST_WAIT);
+            self.failures = self.failures.saturating_add(1);
+            self.until = Some(Instant::now() + wait);
+        } else {
+            *self = Self::default();
+        }
+    }
+}
+
+/// What a job says of its end.
+enum Done {
+    /// Nothing to add.
+    Quiet,
+    /// A commit ended; whether the database is down.
+    Committed { is_down: bool },
+    /// To be done again.
+    Again(Job, Duration),
+}
+
+impl SyncActor {
+    pub(crate) fn new(leader: Arc<Leader>, jobs: Arc<JobQueue>, lifeline: Lifeline<Self>) -> Self {
+        Self { leader, jobs, busy: false, pause: Pause::default(), _lifeline: lifeline }
+    }
+
+    fn pump(&mut self, ctx: &mut Context<Self>) {
+        while !self.busy {
+            let Some(job) = self.jobs.pop() else { return };
+            if matches!(job, Job::Commit) && !self.pause.is_over() {
+                continue;
+            }
+            self.busy = true;
+            let work = run(self.leader.clone(), job).into_actor(self).map(|done, actor, ctx| {
+                actor.busy = false;
+                actor.note(done, ctx);
+                actor.pump(ctx);
+            });
+            ctx.spawn(work);
+        }
+    }
+
+    fn note(&mut self, done: Done, ctx: &mut Context<Self>) {
+        match done {
+            Done::Quiet => {}
+            Done::Committed { is_down } => {
+                self.pause.note(is_down);
+                if !is_down && self.leader.committer.waiting() >= COMMIT_ROWS {
+                    self.jobs.push_once(Job::Commit);
+                }
+            }
+            Done::Again(job, wait) => {
+                let mut job = Some(job);
+                ctx.run_later(wait, move |actor, ctx| {
+                    job.take().into_iter().for_each(|job| actor.jobs.push(job));
+                    actor.pump(ctx);
+                });
+            }
+        }
+    }
+}
+
+async fn run(leader: Arc<Leader>, job: Job) -> Done {
+    match job {
+        Job::Start(answer) => {
+            let _ = answer.send(leader.start().await);
+        }
+        Job::Execute(command, answer) => {
+            let result = Box::pin(leader.execute(command)).await;
+            let _ = answer.send(result);
+        }
+        Job::Reload(answer) => {
+            let result = leader.reload().await.map_err(CommandError::from);
+            match (answer, result) {
+                (Some(answer), result) => {
+                    let _ = answer.send(result);
+                }
+                (None, Ok(())) => {}
+                (None, Err(_)) => return Done::Again(Job::Reload(None), RESYNC_AGAIN),
+            }
+        }
+        Job::Flush(answer) => {
+            let result = commit_patiently(&leader).await;
+            let is_down = result.is_err();
+            let _ = answer.send(result.map_err(CommandError::from));
+            return Done::Committed { is_down };
+        }
+        Job::Commit => {
+            let result = leader.committer.commit_batch().await;
+            if let Err(error) = &result {
+                let waiting = leader.committer.waiting();
+                tracing::warn!(%error, waiting, "outcomes and log rows wait for the database");
+            }
+            return Done::Committed { is_down: result.is_err() };
+        }
+        Job::Prune => match leader.prune().await {
+            Ok(true) => return Done::Again(Job::Prune, Duration::from_millis(10)),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "log rows past their retention stay for now"),
+        },
+        Job::Resync(group) => {
+            if let Err(error) = leader.resync(group).await {
+                tracing::warn!(group = group.0, %error, "the pool is compared with the database later");
+                return Done::Again(Job::Resync(group), RESYNC_AGAIN);
+            }
+        }
+        Job::Recover => {
+            if let Err(error) = leader.recover().await {
+                tracing::warn!(%error, "the node is compared with the database later");
+                return Done::Again(Job::Recover, RESYNC_AGAIN);
+            }
+        }
+    }
+    Done::Quiet
+}
+
+/// Commits everything that waits; a database that is busy or restarts is given some time.
+async fn commit_patiently(leader: &Leader) -> Result<(), StoreError> {
+    let started = Instant::now();
+    loop {
+        match leader.committer.commit_all().await {
+            Err(_) if started.elapsed() < FLUSH_PATIENCE => tokio::time::sleep(FIRST_WAIT).await,
+            result => return result,
+        }
+    }
+}
+
+impl Actor for SyncActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        ctx.run_interval(COMMIT_EVERY, |actor, ctx| {
+            if actor.leader.committer.waiting() > 0 {
+                actor.jobs.push_once(Job::Commit);
+            }
+            actor.pump(ctx);
+        });
+        ctx.run_interval(PRUNE_EVERY, |actor, ctx| {
+            actor.jobs.push(Job::Prune);
+            actor.pump(ctx);
+        });
+        self.pump(ctx);
+    }
+}
+
+/// There is work.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Pump;
+
+impl Handler<Pump> for SyncActor {
+    type Result = ();
+
+    fn handle(&mut self, _: Pump, ctx: &mut Self::Context) {
+        self.pump(ctx);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod panic {
+    use super::*;
+
+    /// Dies of it.
+    #[derive(Clone, Message)]
+    #[rtype(result = "()")]
+    pub(crate) struct Panic;
+
+    impl Handler<Panic> for SyncActor {
+        type Result = ();
+
+        fn handle(&mut self, _: Panic, _: &mut Self::Context) {
+            panic!("asked to panic");
+        }
+    }
+}

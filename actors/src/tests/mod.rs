@@ -1,0 +1,9 @@
+//! The actors over a real database.
+
+mod commands;
+mod fixture;
+mod outcomes;
+mod panics;
+mod rows;
+
+pub(crate) use self::fixture::log_row;

@@ -1,0 +1,120 @@
+//! Who is measured: the provider double by itself, nginx before it, the node before it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::Context as _;
+
+use super::process::{Process, free_addr};
+
+/// Key of the node's clients; nginx and the double take any.
+pub(crate) const PROXY_KEY: &str = "sk-bench-proxy-key-0123456789";
+/// Name of nginx among the contestants.
+pub(crate) const NGINX: &str = "nginx";
+/// Content words that make an answer of about 1 KB.
+const WORDS: usize = 100;
+/// Content events that, with the opening and closing ones, make a stream of 50.
+const EVENTS: usize = 47;
+const KEYS: usize = 100;
+
+/// A running program and where it takes requests.
+pub(crate) struct Contestant {
+    pub(crate) name: &'static str,
+    pub(crate) process: Process,
+    /// For plain requests.
+    pub(crate) plain: SocketAddr,
+    /// For streams.
+    pub(crate) stream: SocketAddr,
+}
+
+/// The provider double, in a process of its own, with streams that come at once.
+pub(crate) fn provider(program: &Path, dir: &Path) -> anyhow::Result<Contestant> {
+    double("provider", program, dir, &format!("words={WORDS};events={EVENTS}"))
+}
+
+/// The provider double with streams that open and then say nothing for ten minutes.
+pub(crate) fn slow_provider(program: &Path, dir: &Path) -> anyhow::Result<Contestant> {
+    double("slow-provider", program, dir, "events=1;delay-event-ms=600000")
+}
+
+fn double(name: &'static str, program: &Path, dir: &Path, base: &str) -> anyhow::Result<Contestant> {
+    let addr = free_addr()?;
+    let mut command = Command::new(program);
+    command.args(["--addr", &addr.to_string(), "--record", "0", "--base", base]);
+    Ok(Contestant { name, process: Process::start(name, &mut command, dir, addr)?, plain: addr, stream: addr })
+}
+
+/// nginx as a plain reverse proxy: connections to the provider kept alive, buffering off for streams, an access log (the
+/// node logs every request too), as many workers as the node has.
+pub(crate) fn nginx(program: &Path, dir: &Path, upstream: SocketAddr, workers: usize) -> anyhow::Result<Contestant> {
+    let (plain, stream) = (free_addr()?, free_addr()?);
+    let home = dir.join("nginx");
+    fs::create_dir_all(&home)?;
+    let config = home.join("nginx.conf");
+    fs::write(&config, nginx_config(&home, upstream, plain, stream, workers))?;
+    let mut command = Command::new(program);
+    command.arg("-p").arg(&home).arg("-c").arg(&config);
+    let process = Process::start(NGINX, &mut command, dir, stream)?;
+    Ok(Contestant { name: NGINX, process, plain, stream })
+}
+
+fn nginx_config(home: &Path, upstream: SocketAddr, plain: SocketAddr, stream: SocketAddr, workers: usize) -> String {
+    let home = home.display();
+    let server = |addr: SocketAddr, buffering: &str| {
+        format!(
+            "server {{
+    listen {addr} backlog=16384;
+    location / {{
+      proxy_pass http://provider;
+      proxy_http_version 1.1;
+      proxy_set_header Connection \"\";
+      proxy_buffering {buffering};
+      proxy_read_timeout 1h;
+    }}
+  }}"
+        )
+    };
+    let (plain, stream) = (server(plain, "on"), server(stream, "off"));
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("  {kind}_temp_path {home}/{kind};\n"))
+        .concat();
+    format!(
+        "daemon off;
+worker_processes {workers};
+pid {home}/nginx.pid;
+error_log {home}/error.log;
+events {{ worker_connections 19000; }}
+http {{
+{temporary}  access_log {home}/access.log combined buffer=64k flush=1s;
+  keepalive_requests 100000000;
+  upstream provider {{ server {upstream}; keepalive 512; keepalive_requests 100000000; }}
+  {plain}
+  {stream}
+}}
+"
+    )
+}
+
+/// The node with everything on, in the one-file set-up with 100 keys.
+pub(crate) fn gateway(program: &Path, dir: &Path, upstream: SocketAddr, workers: usize) -> anyhow::Result<Contestant> {
+    let addr = free_addr()?;
+    let home = dir.join(format!("gateway-{}", addr.port()));
+    fs::create_dir_all(&home)?;
+    let keys: String = (0..KEYS).map(|number| format!("sk-bench-provider-key-{number:04}\n")).collect();
+    fs::write(home.join("keys.txt"), keys)?;
+    let mut command = Command::new(program.canonicalize().context("the gateway's program is missing")?);
+    command
+        .current_dir(&home)
+        .env("HOST", addr.ip().to_string())
+        .env("PORT", addr.port().to_string())
+        .env("DATA_DIR", home.join("data"))
+        .env("AUTH_KEY", PROXY_KEY)
+        .env("KEYS_FILE", home.join("keys.txt"))
+        .env("OPENAI_BASE_URL", format!("http://{upstream}"))
+        .env("WORKERS", workers.to_string())
+        .env("MAX_CONCURRENT_REQUESTS", "20000");
+    let process = Process::start("gateway", &mut command, dir, addr)?;
+    Ok(Contestant { name: "gateway", process, plain: addr, stream: addr })
+}

@@ -1,0 +1,67 @@
+//! The bench runner as a program; `docs/BENCHMARKS.md` says how to read its table.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use gpt_load_benches::bench::{Options, run};
+
+/// Measures the node against nginx and against the provider alone, in one run.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Program of the node, built for release.
+    #[arg(long, default_value = "target/release/gpt-load")]
+    gateway: PathBuf,
+    /// Measure the provider and nginx only.
+    #[arg(long)]
+    no_gateway: bool,
+    /// Program of nginx; left out of the table when missing.
+    #[arg(long, default_value = "/usr/sbin/nginx")]
+    nginx: PathBuf,
+    /// Two short rounds and 1,000 open streams, below a minute.
+    #[arg(long)]
+    quick: bool,
+    /// Rounds of all contestants.
+    #[arg(long)]
+    rounds: Option<usize>,
+    /// Write the result here as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Exit with status 1 when a target is missed.
+    #[arg(long)]
+    strict: bool,
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let arguments = Arguments::parse();
+    gpt_load_benches::raise_open_files();
+    let own = std::env::current_exe().context("cannot find this program")?;
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let (rounds, time, streams, limit) = if arguments.quick {
+        (2, Duration::from_millis(800), vec![1_000], Duration::from_secs(40))
+    } else {
+        (5, Duration::from_secs(2), vec![1_000, 10_000], Duration::from_secs(170))
+    };
+    let options = Options {
+        gateway: (!arguments.no_gateway).then_some(arguments.gateway),
+        nginx: Some(arguments.nginx).filter(|path| path.exists()),
+        provider: own.parent().unwrap_or(Path::new(".")).join("provider-double"),
+        rounds: arguments.rounds.unwrap_or(rounds),
+        time,
+        streams,
+        limit,
+        workers,
+    };
+    let mut progress = std::io::stderr();
+    // Progress that cannot be shown does not matter.
+    let outcome = run(&options, &mut |doing| _ = writeln!(progress, "{doing}"))?;
+    write!(std::io::stdout(), "{}", outcome.table)?;
+    if let Some(path) = &arguments.json {
+        std::fs::write(path, format!("{:#}\n", outcome.json))
+            .with_context(|| format!("cannot write {}", path.display()))?;
+    }
+    Ok(if arguments.strict && !outcome.met { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}

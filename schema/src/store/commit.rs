@@ -1,0 +1,106 @@
+//! The hot write: key states and log rows in one transaction, and what the log rows count.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use diesel::{ExpressionMethods, QueryDsl};
+use diesel_async::RunQueryDsl;
+
+use super::{
+    KeyDelta, StoreResult, Writer,
+    dialect::{Dialect, HealthRow, HourlyRow, KeyUsage},
+    key_rows::KEY_BATCH,
+    logs::LogRow,
+    pool::{blocking, write},
+    tables::request_logs,
+};
+use crate::{log::RequestLog, time::Timestamp};
+
+const HOUR_MS: i64 = 3_600_000;
+
+impl Writer {
+    /// Stores key states and log rows in one transaction: log rows idempotent by id; per new row the key's
+    /// `request_count` (successes) and `last_used_at`, and the hourly statistics of `final` rows, so that all counts equal
+    /// the rows. A delta of an older generation than the stored one changes nothing.
+    pub async fn commit(&self, deltas: &[KeyDelta], logs: &[RequestLog], now: Timestamp) -> StoreResult<()> {
+        let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
+        let health: Vec<HealthRow> = deltas.iter().map(|delta| HealthRow::new(delta, now)).collect();
+        let logs = logs.to_vec();
+        self.engine
+            .run(async move {
+                let vault = Arc::clone(&engine.vault);
+                let rows: Vec<LogRow> =
+                    blocking(move || Ok(logs.into_iter().map(|log| LogRow::new(&vault, log)).collect())).await?;
+                write!(engine, epoch, |conn| {
+                    conn.store_health(health).await?;
+                    let added = Tally::of(&conn.insert_logs(rows).await?, now);
+                    conn.add_usage(added.keys).await?;
+                    conn.add_hourly(added.hours).await?;
+                    Ok(())
+                })
+            })
+            .await
+    }
+
+    /// Deletes at most `limit` log rows older than `before`; answers how many.
+    pub async fn prune_logs(&self, before: Timestamp, limit: u32) -> StoreResult<u64> {
+        let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
+        self.engine
+            .run(async move {
+                write!(engine, epoch, |conn| {
+                    let ids: Vec<String> = request_logs::table
+                        .filter(request_logs::timestamp.lt(before.0))
+                        .order(request_logs::timestamp)
+                        .limit(i64::from(limit))
+                        .select(request_logs::id)
+                        .load(conn)
+                        .await?;
+                    let mut deleted = 0;
+                    for batch in ids.chunks(KEY_BATCH) {
+                        let gone = request_logs::table.filter(request_logs::id.eq_any(batch));
+                        deleted += diesel::delete(gone).execute(conn).await?;
+                    }
+                    Ok(u64::try_from(deleted).unwrap_or(u64::MAX))
+                })
+            })
+            .await
+    }
+}
+
+/// What log rows add to keys and to hours.
+#[derive(Debug, Default)]
+struct Tally {
+    keys: Vec<KeyUsage>,
+    hours: Vec<HourlyRow>,
+}
+
+impl Tally {
+    fn of(rows: &[LogRow], now: Timestamp) -> Self {
+        let mut keys: BTreeMap<i64, KeyUsage> = BTreeMap::new();
+        let mut hours: BTreeMap<(i64, i64), HourlyRow> = BTreeMap::new();
+        for row in rows {
+            if let Some(id) = row.key_id {
+                let usage = keys.entry(id).or_insert(KeyUsage { id, ..KeyUsage::default() });
+                usage.successes += i64::from(row.is_success);
+                usage.last_used_at = usage.last_used_at.max(row.timestamp);
+            }
+            if row.is_final() {
+                let time = row.timestamp.div_euclid(HOUR_MS) * HOUR_MS;
+                let counted = [Some((row.group_id, false)), row.parent_group_id.map(|parent| (parent, true))];
+                for (group_id, is_aggregate) in counted.into_iter().flatten() {
+                    let hour = hours.entry((group_id, time)).or_insert(HourlyRow {
+                        group_id,
+                        time,
+                        is_aggregate,
+                        success_count: 0,
+                        failure_count: 0,
+                        created_at: now.0,
+                        updated_at: now.0,
+                    });
+                    hour.success_count += i64::from(row.is_success);
+                    hour.failure_count += i64::from(!row.is_success);
+                }
+            }
+        }
+        Self { keys: keys.into_values().collect(), hours: hours.into_values().collect() }
+    }
+}

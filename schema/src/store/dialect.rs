@@ -1,0 +1,96 @@
+//! The statements that differ between databases: upserts, inserts that report what was new, many updates at once.
+//!
+//! Each takes any number of rows and splits them as its database needs.
+
+mod sqlite;
+
+use diesel::{Insertable, QueryResult};
+
+use super::{
+    logs::LogRow,
+    tables::{api_keys, group_hourly_stats, system_settings},
+};
+
+/// A key to insert; the other columns have defaults.
+#[derive(Clone, Insertable)]
+#[diesel(table_name = api_keys)]
+pub(super) struct NewKey {
+    pub(super) id: i64,
+    pub(super) key_value: String,
+    pub(super) key_hash: String,
+    pub(super) group_id: i64,
+    pub(super) status: &'static str,
+    pub(super) created_at: i64,
+    pub(super) updated_at: i64,
+    pub(super) source: &'static str,
+}
+
+/// What to store of a key's health.
+#[derive(Clone, Debug)]
+pub(super) struct HealthRow {
+    pub(super) id: i64,
+    pub(super) status: &'static str,
+    pub(super) generation: i64,
+    pub(super) consecutive_failures: i32,
+    pub(super) backoff_level: i32,
+    pub(super) disabled_until: Option<i64>,
+    pub(super) resting_until: Option<i64>,
+    pub(super) last_failure_at: Option<i64>,
+    pub(super) last_success_at: Option<i64>,
+    pub(super) last_validated_at: Option<i64>,
+    pub(super) last_error_message: Option<String>,
+    pub(super) last_class: Option<String>,
+    /// 0 forgets the stored failure count, 1 keeps it.
+    pub(super) keep_failures: i64,
+    pub(super) add_failures: i64,
+    pub(super) updated_at: i64,
+}
+
+/// Requests that a key served.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct KeyUsage {
+    pub(super) id: i64,
+    pub(super) successes: i64,
+    pub(super) last_used_at: i64,
+}
+
+/// Requests of a group within one hour.
+#[derive(Clone, Copy, Debug, Insertable)]
+#[diesel(table_name = group_hourly_stats)]
+pub(super) struct HourlyRow {
+    pub(super) group_id: i64,
+    pub(super) time: i64,
+    pub(super) is_aggregate: bool,
+    pub(super) success_count: i64,
+    pub(super) failure_count: i64,
+    pub(super) created_at: i64,
+    pub(super) updated_at: i64,
+}
+
+/// A setting to store.
+#[derive(Clone, Insertable)]
+#[diesel(table_name = system_settings)]
+pub(super) struct SettingRow {
+    pub(super) setting_key: String,
+    pub(super) setting_value: String,
+    pub(super) created_at: i64,
+    pub(super) updated_at: i64,
+}
+
+/// A connection that speaks its database's own words. Writes run inside a transaction.
+pub(super) trait Dialect {
+    /// Inserts keys whose (group, hash) is not taken; answers those.
+    async fn insert_keys(&mut self, rows: Vec<NewKey>) -> QueryResult<Vec<NewKey>>;
+    /// Inserts log rows whose id is not taken; answers those.
+    async fn insert_logs(&mut self, rows: Vec<LogRow>) -> QueryResult<Vec<LogRow>>;
+    /// Stores key health, unless the row's generation is higher.
+    async fn store_health(&mut self, rows: Vec<HealthRow>) -> QueryResult<()>;
+    /// Adds to request counts; times of last use only grow.
+    async fn add_usage(&mut self, rows: Vec<KeyUsage>) -> QueryResult<()>;
+    /// Adds to hourly statistics.
+    async fn add_hourly(&mut self, rows: Vec<HourlyRow>) -> QueryResult<()>;
+    /// Inserts or replaces settings.
+    async fn put_settings(&mut self, rows: Vec<SettingRow>) -> QueryResult<()>;
+    /// Sums of the hourly statistics without aggregates: (successes, failures).
+    async fn request_totals(&mut self) -> QueryResult<(i64, i64)>;
+}

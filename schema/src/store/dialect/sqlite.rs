@@ -1,0 +1,148 @@
+//! SQLite: prepared single-row statements in a loop on the blocking thread of the connection.
+//!
+//! There is no round trip to save, a statement prepared once beats parsing one with ten thousand variables, and each
+//! execution tells whether its row was new.
+
+use diesel::{
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, dsl::sql, sql_types, upsert::excluded,
+};
+
+use super::{Dialect, HealthRow, HourlyRow, KeyUsage, NewKey, SettingRow};
+use crate::store::{
+    logs::LogRow,
+    pool::AsyncSqlite,
+    tables::{api_keys, group_hourly_stats, request_logs, system_settings},
+};
+
+diesel::define_sql_function! {
+    /// The greater of two numbers.
+    #[sql_name = "max"]
+    fn greater(a: sql_types::BigInt, b: sql_types::BigInt) -> sql_types::BigInt;
+}
+
+impl Dialect for AsyncSqlite {
+    async fn insert_keys(&mut self, rows: Vec<NewKey>) -> QueryResult<Vec<NewKey>> {
+        self.spawn_blocking(move |connection| {
+            keep_new(rows, |row| {
+                diesel::insert_into(api_keys::table)
+                    .values(row)
+                    .on_conflict((api_keys::group_id, api_keys::key_hash))
+                    .do_nothing()
+                    .execute(connection)
+            })
+        })
+        .await
+    }
+
+    async fn insert_logs(&mut self, rows: Vec<LogRow>) -> QueryResult<Vec<LogRow>> {
+        self.spawn_blocking(move |connection| {
+            // Not `insert_or_ignore_into`, which is faster: it would also swallow rows that break another constraint.
+            keep_new(rows, |row| {
+                diesel::insert_into(request_logs::table)
+                    .values(row)
+                    .on_conflict(request_logs::id)
+                    .do_nothing()
+                    .execute(connection)
+            })
+        })
+        .await
+    }
+
+    async fn store_health(&mut self, rows: Vec<HealthRow>) -> QueryResult<()> {
+        self.spawn_blocking(move |connection| rows.iter().try_for_each(|row| store_health(connection, row))).await
+    }
+
+    async fn add_usage(&mut self, rows: Vec<KeyUsage>) -> QueryResult<()> {
+        self.spawn_blocking(move |connection| {
+            for row in rows {
+                diesel::update(api_keys::table.find(row.id))
+                    .set((
+                        api_keys::request_count.eq(api_keys::request_count + row.successes),
+                        api_keys::last_used_at.eq(greater(api_keys::last_used_at, row.last_used_at)),
+                    ))
+                    .execute(connection)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn add_hourly(&mut self, rows: Vec<HourlyRow>) -> QueryResult<()> {
+        use group_hourly_stats::{failure_count, group_id, success_count, table, time, updated_at};
+        self.spawn_blocking(move |connection| {
+            for row in rows {
+                diesel::insert_into(table)
+                    .values(row)
+                    .on_conflict((group_id, time))
+                    .do_update()
+                    .set((
+                        success_count.eq(success_count + excluded(success_count)),
+                        failure_count.eq(failure_count + excluded(failure_count)),
+                        updated_at.eq(excluded(updated_at)),
+                    ))
+                    .execute(connection)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_settings(&mut self, rows: Vec<SettingRow>) -> QueryResult<()> {
+        use system_settings::{setting_key, setting_value, table, updated_at};
+        self.spawn_blocking(move |connection| {
+            for row in rows {
+                diesel::insert_into(table)
+                    .values(row)
+                    .on_conflict(setting_key)
+                    .do_update()
+                    .set((setting_value.eq(excluded(setting_value)), updated_at.eq(excluded(updated_at))))
+                    .execute(connection)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn request_totals(&mut self) -> QueryResult<(i64, i64)> {
+        self.spawn_blocking(|connection| {
+            group_hourly_stats::table
+                .filter(group_hourly_stats::is_aggregate.eq(false))
+                .select((
+                    sql::<sql_types::BigInt>("COALESCE(SUM(success_count), 0)"),
+                    sql::<sql_types::BigInt>("COALESCE(SUM(failure_count), 0)"),
+                ))
+                .first(connection)
+        })
+        .await
+    }
+}
+
+/// The rows whose insertion added something.
+fn keep_new<R>(mut rows: Vec<R>, mut insert: impl FnMut(&R) -> QueryResult<usize>) -> QueryResult<Vec<R>> {
+    let mut failed = None;
+    rows.retain(|row| {
+        failed.is_none() && insert(row).map_err(|error| failed = Some(error)).is_ok_and(|inserted| inserted > 0)
+    });
+    failed.map_or(Ok(rows), Err)
+}
+
+fn store_health(connection: &mut SqliteConnection, row: &HealthRow) -> QueryResult<()> {
+    diesel::update(api_keys::table.find(row.id).filter(api_keys::generation.le(row.generation)))
+        .set((
+            api_keys::status.eq(row.status),
+            api_keys::generation.eq(row.generation),
+            api_keys::consecutive_failures.eq(row.consecutive_failures),
+            api_keys::backoff_level.eq(row.backoff_level),
+            api_keys::disabled_until.eq(row.disabled_until),
+            api_keys::resting_until.eq(row.resting_until),
+            api_keys::last_failure_at.eq(row.last_failure_at),
+            api_keys::last_success_at.eq(row.last_success_at),
+            api_keys::last_validated_at.eq(row.last_validated_at),
+            api_keys::last_error_message.eq(&row.last_error_message),
+            api_keys::last_class.eq(&row.last_class),
+            api_keys::failure_count.eq(api_keys::failure_count * row.keep_failures + row.add_failures),
+            api_keys::updated_at.eq(row.updated_at),
+        ))
+        .execute(connection)
+        .map(drop)
+}

@@ -1,0 +1,160 @@
+//! Stored groups and their definitions.
+
+use diesel::{AsChangeset, Insertable, Queryable, Selectable};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+use super::{
+    StoreError, StoreResult,
+    tables::groups,
+    text::{fit, fit_chars},
+};
+use crate::{
+    crypto::{Place, Vault},
+    group::{Group, GroupDefinition, GroupType, SubGroup},
+    ids::GroupId,
+    time::Timestamp,
+};
+
+/// The member of a group's overrides that may hold credentials.
+const PROXY_URL: &str = "proxy_url";
+
+/// A row of `groups`.
+#[derive(Queryable, Selectable, Insertable)]
+#[diesel(table_name = groups)]
+pub(super) struct GroupRow {
+    pub(super) id: i64,
+    #[diesel(embed)]
+    pub(super) definition: DefinitionRow,
+    pub(super) last_validated_at: Option<i64>,
+    pub(super) created_at: i64,
+    pub(super) updated_at: i64,
+}
+
+/// The columns that a person decides about.
+#[derive(AsChangeset, Queryable, Selectable, Insertable)]
+#[diesel(table_name = groups, treat_none_as_null = true)]
+pub(super) struct DefinitionRow {
+    name: String,
+    display_name: String,
+    proxy_keys: String,
+    description: String,
+    pub(super) group_type: String,
+    upstreams: String,
+    validation_endpoint: String,
+    channel_type: String,
+    sort: i64,
+    test_model: String,
+    param_overrides: Option<String>,
+    config: Option<String>,
+    header_rules: Option<String>,
+    model_redirect_rules: Option<String>,
+    model_redirect_strict: bool,
+}
+
+/// A row of `group_sub_groups`: aggregate, member, weight.
+pub(super) type MemberRow = (i64, i64, i64);
+
+impl GroupRow {
+    pub(super) fn with_members(self, vault: &Vault, members: Vec<MemberRow>) -> StoreResult<Group> {
+        self.into_group(vault, members.into_iter().map(sub_group).collect())
+    }
+
+    pub(super) fn into_group(self, vault: &Vault, sub_groups: Vec<SubGroup>) -> StoreResult<Group> {
+        Ok(Group {
+            id: GroupId(self.id),
+            definition: self.definition.read(vault, self.id)?,
+            sub_groups,
+            last_validated_at: self.last_validated_at.map(Timestamp),
+            created_at: Timestamp(self.created_at),
+            updated_at: Timestamp(self.updated_at),
+        })
+    }
+}
+
+impl DefinitionRow {
+    pub(super) fn new(vault: &Vault, id: i64, definition: &GroupDefinition) -> StoreResult<Self> {
+        let row = id.to_string();
+        let mut config = definition.config.clone();
+        if let Some(Value::String(url)) = config.as_mut().and_then(|config| config.get_mut(PROXY_URL)) {
+            *url = vault.seal(proxy_url_place(&row), url);
+        }
+        Ok(Self {
+            name: fit_chars(definition.name.clone(), 255),
+            display_name: fit_chars(definition.display_name.clone(), 255),
+            proxy_keys: vault.seal(proxy_keys_place(&row), &fit(definition.proxy_keys.clone(), 40_000)),
+            description: fit_chars(definition.description.clone(), 512),
+            group_type: definition.group_type.as_str().to_owned(),
+            upstreams: to_json(&definition.upstreams)?,
+            validation_endpoint: fit_chars(definition.validation_endpoint.clone(), 255),
+            channel_type: definition.channel.as_str().to_owned(),
+            sort: definition.sort,
+            test_model: fit_chars(definition.test_model.clone(), 255),
+            param_overrides: definition.param_overrides.as_ref().map(to_json).transpose()?,
+            config: config.as_ref().map(to_json).transpose()?,
+            header_rules: definition.header_rules.as_ref().map(to_json).transpose()?,
+            model_redirect_rules: Some(to_json(&definition.model_redirect_rules)?),
+            model_redirect_strict: definition.model_redirect_strict,
+        })
+    }
+
+    fn read(self, vault: &Vault, id: i64) -> StoreResult<GroupDefinition> {
+        let row = id.to_string();
+        let open = |place: Place<'_>, stored: &str| {
+            vault.open(place, stored).map(|text| text.expose().to_owned()).map_err(|error| {
+                let (column, name) = (place.column, &self.name);
+                StoreError::Encryption(format!("`{column}` of the group `{name}` is not readable: {error}"))
+            })
+        };
+        let mut config: Option<Map<String, Value>> = from_optional_json("config", self.config.as_deref())?;
+        if let Some(Value::String(url)) = config.as_mut().and_then(|config| config.get_mut(PROXY_URL)) {
+            *url = open(proxy_url_place(&row), url)?;
+        }
+        Ok(GroupDefinition {
+            proxy_keys: open(proxy_keys_place(&row), &self.proxy_keys)?,
+            group_type: match self.group_type.as_str() {
+                "aggregate" => GroupType::Aggregate,
+                _ => GroupType::Standard,
+            },
+            upstreams: from_json("upstreams", &self.upstreams)?,
+            channel: self.channel_type.parse().map_err(|error| StoreError::damaged("channel_type", error))?,
+            param_overrides: from_optional_json("param_overrides", self.param_overrides.as_deref())?,
+            config,
+            header_rules: from_optional_json("header_rules", self.header_rules.as_deref())?,
+            model_redirect_rules: from_optional_json("model_redirect_rules", self.model_redirect_rules.as_deref())?
+                .unwrap_or_default(),
+            name: self.name,
+            display_name: self.display_name,
+            description: self.description,
+            sort: self.sort,
+            test_model: self.test_model,
+            validation_endpoint: self.validation_endpoint,
+            model_redirect_strict: self.model_redirect_strict,
+        })
+    }
+}
+
+fn proxy_keys_place(row: &str) -> Place<'_> {
+    Place { table: "groups", column: "proxy_keys", row }
+}
+
+fn proxy_url_place(row: &str) -> Place<'_> {
+    Place { table: "groups", column: "config.proxy_url", row }
+}
+
+pub(super) fn sub_group((_, member, weight): MemberRow) -> SubGroup {
+    SubGroup { group_id: GroupId(member), weight: u32::try_from(weight).unwrap_or(0) }
+}
+
+fn to_json(value: &impl Serialize) -> StoreResult<String> {
+    serde_json::to_string(value).map_err(|error| StoreError::Internal(format!("cannot write JSON: {error}")))
+}
+
+fn from_json<T: DeserializeOwned>(column: &str, text: &str) -> StoreResult<T> {
+    serde_json::from_str(text).map_err(|error| StoreError::damaged(column, error))
+}
+
+/// `None` for SQL null and for JSON `null`.
+fn from_optional_json<T: DeserializeOwned>(column: &str, text: Option<&str>) -> StoreResult<Option<T>> {
+    text.map_or(Ok(None), |text| from_json(column, text))
+}

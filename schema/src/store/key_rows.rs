@@ -1,0 +1,197 @@
+//! Stored keys and their decrypted records.
+
+use std::sync::Arc;
+
+use diesel::{Queryable, Selectable};
+
+use super::{
+    StoreError, StoreResult,
+    dialect::{HealthRow, NewKey},
+    pool::blocking,
+    tables::api_keys,
+    text::fit,
+};
+use crate::{
+    crypto::{Place, Vault},
+    ids::{GroupId, KeyId},
+    key::{KeyHealth, KeyRecord, KeySource, KeyState},
+    secret::Secret,
+    store::KeyDelta,
+    time::Timestamp,
+};
+
+/// Keys that one statement or transaction is about.
+pub(super) const KEY_BATCH: usize = 1_000;
+
+/// Bytes of a key's stored last error.
+const LAST_ERROR_BYTES: usize = 2_048;
+const LAST_CLASS_BYTES: usize = 50;
+
+/// A row of `api_keys`.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = api_keys)]
+pub(super) struct KeyRow {
+    pub(super) id: i64,
+    key_value: String,
+    key_hash: String,
+    group_id: i64,
+    status: String,
+    notes: String,
+    request_count: i64,
+    failure_count: i64,
+    last_used_at: i64,
+    created_at: i64,
+    updated_at: i64,
+    last_failure_at: Option<i64>,
+    last_success_at: Option<i64>,
+    last_validated_at: Option<i64>,
+    disabled_until: Option<i64>,
+    resting_until: Option<i64>,
+    consecutive_failures: i32,
+    backoff_level: i32,
+    last_error_message: Option<String>,
+    last_class: Option<String>,
+    generation: i64,
+    weight: i32,
+    priority: i32,
+    upstream: Option<String>,
+    source: String,
+}
+
+/// The identity of a key's row: group and hash are unique together, known before the row has an id, and never change.
+fn row_identity(group: GroupId, hash: &str) -> String {
+    format!("{group}/{hash}")
+}
+
+fn place(row: &str) -> Place<'_> {
+    Place { table: "api_keys", column: "key_value", row }
+}
+
+impl KeyRow {
+    fn into_record(self, vault: &Vault) -> StoreResult<KeyRecord> {
+        let group_id = GroupId(self.group_id);
+        let value = vault.open(place(&row_identity(group_id, &self.key_hash)), &self.key_value);
+        if let Err(error) = value {
+            tracing::warn!(key.id = self.id, group.id = self.group_id, %error, "a stored key is not readable");
+        }
+        Ok(KeyRecord {
+            id: KeyId(self.id),
+            group_id,
+            value: value.ok(),
+            hash: self.key_hash,
+            notes: self.notes,
+            health: KeyHealth {
+                state: self.status.parse::<KeyState>().map_err(|error| StoreError::damaged("key status", error))?,
+                generation: self.generation,
+                consecutive_failures: self.consecutive_failures,
+                backoff_level: self.backoff_level,
+                disabled_until: self.disabled_until.map(Timestamp),
+                resting_until: self.resting_until.map(Timestamp),
+                last_failure_at: self.last_failure_at.map(Timestamp),
+                last_success_at: self.last_success_at.map(Timestamp),
+                last_validated_at: self.last_validated_at.map(Timestamp),
+                last_error: self.last_error_message,
+                last_class: self.last_class,
+            },
+            request_count: self.request_count,
+            failure_count: self.failure_count,
+            last_used_at: (self.last_used_at > 0).then_some(Timestamp(self.last_used_at)),
+            created_at: Timestamp(self.created_at),
+            updated_at: Timestamp(self.updated_at),
+            weight: self.weight,
+            priority: self.priority,
+            upstream: self.upstream,
+            source: source_from(&self.source),
+        })
+    }
+}
+
+/// Decrypts rows off the asynchronous threads.
+pub(super) async fn decrypt(vault: &Arc<Vault>, rows: Vec<KeyRow>) -> StoreResult<Vec<KeyRecord>> {
+    let vault = Arc::clone(vault);
+    blocking(move || rows.into_iter().map(|row| row.into_record(&vault)).collect()).await
+}
+
+/// What every key of an import has in common.
+#[derive(Clone, Copy)]
+pub(super) struct KeyTemplate {
+    pub(super) group: GroupId,
+    pub(super) state: KeyState,
+    pub(super) source: KeySource,
+    pub(super) now: Timestamp,
+}
+
+impl KeyTemplate {
+    /// The row of `value`, still without an id.
+    pub(super) fn row(&self, vault: &Vault, value: &Secret) -> NewKey {
+        let key_hash = vault.hash(value.expose());
+        NewKey {
+            id: 0,
+            key_value: vault.seal(place(&row_identity(self.group, &key_hash)), value.expose()),
+            key_hash,
+            group_id: self.group.0,
+            status: self.state.as_str(),
+            created_at: self.now.0,
+            updated_at: self.now.0,
+            source: source_word(self.source),
+        }
+    }
+
+    /// The record of an inserted row.
+    pub(super) fn record(&self, row: NewKey, value: Secret) -> KeyRecord {
+        KeyRecord {
+            id: KeyId(row.id),
+            group_id: self.group,
+            value: Some(value),
+            hash: row.key_hash,
+            notes: String::new(),
+            health: KeyHealth::new(self.state),
+            request_count: 0,
+            failure_count: 0,
+            last_used_at: None,
+            created_at: self.now,
+            updated_at: self.now,
+            weight: 1,
+            priority: 0,
+            upstream: None,
+            source: self.source,
+        }
+    }
+}
+
+impl HealthRow {
+    /// What `delta` stores.
+    pub(super) fn new(delta: &KeyDelta, now: Timestamp) -> Self {
+        let health = &delta.health;
+        let millis = |at: Option<Timestamp>| at.map(|at| at.0);
+        Self {
+            id: delta.id.0,
+            status: health.state.as_str(),
+            generation: health.generation,
+            consecutive_failures: health.consecutive_failures,
+            backoff_level: health.backoff_level,
+            disabled_until: millis(health.disabled_until),
+            resting_until: millis(health.resting_until),
+            last_failure_at: millis(health.last_failure_at),
+            last_success_at: millis(health.last_success_at),
+            last_validated_at: millis(health.last_validated_at),
+            last_error_message: health.last_error.clone().map(|text| fit(text, LAST_ERROR_BYTES)),
+            last_class: health.last_class.clone().map(|text| fit(text, LAST_CLASS_BYTES)),
+            keep_failures: i64::from(!delta.reset_failures),
+            add_failures: delta.failures,
+            updated_at: now.0,
+        }
+    }
+}
+
+/// The word of a source in the database.
+pub(super) const fn source_word(source: KeySource) -> &'static str {
+    match source {
+        KeySource::Manual => "manual",
+        KeySource::File => "file",
+    }
+}
+
+fn source_from(word: &str) -> KeySource {
+    if word == source_word(KeySource::File) { KeySource::File } else { KeySource::Manual }
+}

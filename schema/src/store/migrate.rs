@@ -1,0 +1,125 @@
+//! Brings a database to the tables of this program, and leaves those of other programs alone.
+
+use std::{fs, path::Path};
+
+use diesel::{
+    Connection, QueryDsl, RunQueryDsl, SqliteConnection,
+    connection::SimpleConnection,
+    dsl::sql,
+    migration::{MigrationSource, MigrationVersion},
+    sqlite::Sqlite,
+};
+use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
+
+use super::{StoreError, StoreResult, pool::open_sqlite};
+
+const SQLITE: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
+
+/// A table that only this program makes.
+const MARKER: &str = "leader_epoch";
+/// diesel's list of the migrations that ran.
+const MIGRATIONS: &str = "__diesel_schema_migrations";
+/// A table of every GPT-Load.
+const GROUPS: &str = "groups";
+
+diesel::table! {
+    sqlite_master (name) {
+        name -> Text,
+        #[sql_name = "type"]
+        kind -> Text,
+    }
+}
+
+/// What a file holds before anything is done to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// No tables.
+    Nothing,
+    /// A database of this program, maybe of an earlier version.
+    Ours,
+}
+
+/// Creates the file with its parent directories where needed and looks at what it holds. Blocks.
+pub(super) fn inspect_sqlite(path: &str) -> StoreResult<Found> {
+    prepare_file(Path::new(path))?;
+    // No setting is made on this connection: switching to WAL would already write into a foreign file.
+    recognise(path)
+}
+
+/// Runs pending migrations. Blocks.
+pub(super) fn migrate_sqlite(path: &str) -> StoreResult<()> {
+    let mut connection = open_sqlite(path)?;
+    refuse_newer(&mut connection)?;
+    // One immediate transaction, so that two nodes started at once do not both migrate.
+    connection.immediate_transaction(|connection| {
+        connection
+            .run_pending_migrations(SQLITE)
+            .map(drop)
+            .map_err(|error| StoreError::Internal(format!("cannot bring the tables up to date: {error}")))
+    })
+}
+
+/// Creates the file with its parent directories where needed. Blocks.
+pub(super) fn prepare_file(path: &Path) -> StoreResult<()> {
+    let refuse = |what: &str, error: std::io::Error| {
+        StoreError::Unavailable(format!("{what} {}: {error}; check DATABASE_DSN and the permissions", path.display()))
+    };
+    if path.is_dir() {
+        return Err(StoreError::Incompatible(format!("DATABASE_DSN: {} is a directory, not a file", path.display())));
+    }
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        fs::create_dir_all(parent).map_err(|error| refuse("cannot create the directory of", error))?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    // SQLite gives its side files the same mode.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop).map_err(|error| refuse("cannot open", error))
+}
+
+/// Refuses a file that holds tables but none of this program's.
+fn recognise(path: &str) -> StoreResult<Found> {
+    let mut connection = SqliteConnection::establish(path)?;
+    connection.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON;")?;
+    let tables: Vec<String> = sqlite_master::table
+        .filter(sql::<diesel::sql_types::Bool>("type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"))
+        .select(sqlite_master::name)
+        .load(&mut connection)
+        .map_err(|error| match StoreError::from(error) {
+            StoreError::Internal(detail) => StoreError::Incompatible(format!(
+                "{path} is not a SQLite database ({detail}); let DATABASE_DSN name another file"
+            )),
+            other => other,
+        })?;
+    let has = |name: &str| tables.iter().any(|table| table == name);
+    if has(MARKER) {
+        return Ok(Found::Ours);
+    }
+    // The list of migrations alone is what a start leaves that was cut off before its first migration.
+    if tables.iter().all(|table| table == MIGRATIONS) {
+        return Ok(Found::Nothing);
+    }
+    Err(StoreError::Incompatible(if has(GROUPS) {
+        format!(
+            "{path} was made by an older GPT-Load, whose tables this version cannot take over yet. Nothing was changed. \
+             Let DATABASE_DSN name a new file and bring the keys over by an export of the old installation."
+        )
+    } else {
+        format!("{path} belongs to another program. Nothing was changed. Let DATABASE_DSN name another file.")
+    }))
+}
+
+/// Refuses a database with migrations that this program does not know.
+fn refuse_newer(connection: &mut SqliteConnection) -> StoreResult<()> {
+    let damaged = |error: &dyn std::fmt::Display| StoreError::damaged("list of migrations", error);
+    let applied = connection.applied_migrations().map_err(|error| damaged(&error))?;
+    let known = MigrationSource::<Sqlite>::migrations(&SQLITE).map_err(|error| damaged(&error))?;
+    let known: Vec<MigrationVersion<'_>> = known.iter().map(|migration| migration.name().version()).collect();
+    match applied.iter().find(|version| !known.contains(version)) {
+        Some(version) => Err(StoreError::Incompatible(format!(
+            "the database was made by a newer GPT-Load (migration {version}); start that version or a newer one"
+        ))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,218 @@
+//! Everything that is read from or written to the database.
+//!
+//! [`Store`] reads; [`Writer`] writes on behalf of one leadership epoch, and a stale epoch writes nothing. Calls run to
+//! their end also when their future is dropped; calls that work in batches stop after the batch under way.
+
+mod claim;
+mod commit;
+mod dialect;
+pub mod dsn;
+mod epoch;
+mod error;
+mod group_rows;
+mod groups;
+mod key_rows;
+mod key_writes;
+mod keys;
+mod logs;
+mod migrate;
+mod pool;
+mod settings;
+mod tables;
+mod text;
+mod unlock;
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    claim::Claim,
+    dsn::Dsn,
+    error::{StoreError, StoreResult},
+};
+use self::{
+    dialect::Dialect,
+    migrate::Found,
+    pool::{Engine, StoreRuntime, read},
+};
+use crate::{
+    crypto::envelope::Derivation,
+    ids::KeyId,
+    key::{KeyHealth, KeyRecord, KeySource, KeyState},
+    secret::Secret,
+};
+
+/// One page of a list.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// Rows of this page.
+    pub items: Vec<T>,
+    /// Rows over all pages.
+    pub total: i64,
+}
+
+/// Which keys a list shows.
+#[derive(Clone, Debug, Default)]
+pub struct KeyFilter {
+    /// Exact state.
+    pub state: Option<KeyState>,
+    /// Exact clear-text value.
+    pub value: Option<Secret>,
+    /// Exact source.
+    pub source: Option<KeySource>,
+}
+
+/// Which keys of a group a change is about.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum KeySelector {
+    /// These rows.
+    Ids(Vec<KeyId>),
+    /// Keys with these clear-text values.
+    #[serde(skip)]
+    Values(Vec<Secret>),
+    /// Keys in this state.
+    State(KeyState),
+    /// Every key of the group.
+    All,
+}
+
+/// Keys per state of one group.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyCounts {
+    /// Not yet proved.
+    pub pending: i64,
+    /// Good.
+    pub active: i64,
+    /// On probation.
+    pub degraded: i64,
+    /// Backing off.
+    pub disabled: i64,
+    /// Refused by the provider.
+    pub invalid: i64,
+}
+
+impl KeyCounts {
+    /// All keys.
+    pub const fn total(&self) -> i64 {
+        self.pending + self.active + self.degraded + self.disabled + self.invalid
+    }
+}
+
+/// A key's state after some outcomes, plus how much its counters grew; coalesced per key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyDelta {
+    /// The key.
+    pub id: KeyId,
+    /// What the state machine remembers now.
+    pub health: KeyHealth,
+    /// Counted failures to add.
+    pub failures: i64,
+    /// Set the stored failure count to zero first (restore).
+    pub reset_failures: bool,
+}
+
+/// What an import did.
+#[derive(Clone, Debug, Default)]
+pub struct Inserted {
+    /// New rows, ready for the pool.
+    pub keys: Vec<KeyRecord>,
+    /// Values that were there before or twice in the request.
+    pub ignored: i64,
+}
+
+/// Reads. Cheap to clone; holds a connection pool and the keys of encryption at rest.
+#[derive(Clone)]
+pub struct Store {
+    engine: Arc<Engine>,
+}
+
+/// Writes under one leadership epoch. Every transaction first claims the epoch.
+#[derive(Clone)]
+pub struct Writer {
+    engine: Arc<Engine>,
+    epoch: i64,
+}
+
+impl Store {
+    /// Opens (and for SQLite creates) the database, brings its tables up to date and unlocks encryption at rest.
+    ///
+    /// `passphrase` is `ENCRYPTION_KEY`; `None` or empty stores plain text.
+    ///
+    /// # Errors
+    /// `Incompatible` for a DSN that names no usable database and for a database of another program or a newer
+    /// version; `Unavailable` when it cannot be reached; `Encryption` when the passphrase is not that of the database.
+    pub async fn open(dsn: &str, passphrase: Option<&Secret>) -> StoreResult<Self> {
+        Self::open_with(dsn, passphrase, Derivation::fresh()).await
+    }
+
+    /// [`Store::open`] with the derivation that a new database gets.
+    async fn open_with(dsn: &str, passphrase: Option<&Secret>, fresh: Derivation) -> StoreResult<Self> {
+        let dsn: Dsn = dsn.parse().map_err(|error: dsn::DsnError| StoreError::Incompatible(error.to_string()))?;
+        let path = match dsn {
+            Dsn::Sqlite(path) => pool::path_text(&path)?,
+            other => {
+                return Err(StoreError::Incompatible(format!(
+                    "DATABASE_DSN names {other}, but only SQLite is built in yet; give a file path"
+                )));
+            }
+        };
+        let runtime = StoreRuntime::start()?;
+        let passphrase = passphrase.cloned();
+        let (pools, vault) = runtime
+            .run(async move {
+                let inspected = path.clone();
+                let found = pool::blocking(move || migrate::inspect_sqlite(&inspected)).await?;
+                let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
+                if found == Found::Nothing {
+                    migrate(path.clone()).await?;
+                }
+                let pools = pool::sqlite_pools(&path).await?;
+                let vault = unlock::vault(&pools, passphrase, fresh).await?;
+                // An existing database is not touched before its passphrase is known to be right.
+                if found == Found::Ours {
+                    migrate(path).await?;
+                }
+                Ok((pools, vault))
+            })
+            .await?;
+        Ok(Self { engine: Arc::new(Engine::new(pools, Arc::new(vault), runtime)) })
+    }
+
+    /// A writer for `epoch`.
+    pub fn writer(&self, epoch: i64) -> Writer {
+        Writer { engine: Arc::clone(&self.engine), epoch }
+    }
+
+    /// Whether secrets are stored encrypted.
+    pub fn encrypts(&self) -> bool {
+        self.engine.vault.encrypts()
+    }
+
+    /// Cheap proof that the database answers.
+    pub async fn ping(&self) -> StoreResult<()> {
+        self.epoch().await.map(drop)
+    }
+
+    /// The highest leadership epoch that has written; a new leader's must not be lower.
+    pub async fn epoch(&self) -> StoreResult<i64> {
+        use diesel::QueryDsl;
+        use diesel_async::RunQueryDsl;
+        use tables::leader_epoch;
+        let engine = Arc::clone(&self.engine);
+        self.engine
+            .run(async move {
+                read!(engine, |conn| Ok(leader_epoch::table.select(leader_epoch::epoch).first(conn).await?))
+            })
+            .await
+    }
+
+    /// Final requests since the beginning, also of groups that are gone: (successes, failures).
+    pub async fn request_totals(&self) -> StoreResult<(i64, i64)> {
+        let engine = Arc::clone(&self.engine);
+        self.engine.run(async move { read!(engine, |conn| Ok(conn.request_totals().await?)) }).await
+    }
+}
+
+#[cfg(test)]
+mod tests;

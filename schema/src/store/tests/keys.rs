@@ -1,0 +1,173 @@
+use super::*;
+
+fn values(count: usize) -> Vec<Secret> {
+    (0..count).map(|index| Secret::from(format!("sk-{index:08}"))).collect()
+}
+
+fn delta(key: &KeyRecord, health: KeyHealth) -> KeyDelta {
+    KeyDelta { id: key.id, health, failures: 0, reset_failures: false }
+}
+
+async fn put_into(fixture: &Fixture, key: &KeyRecord, state: KeyState) {
+    let delta = KeyDelta { failures: 4, ..delta(key, KeyHealth { consecutive_failures: 4, ..KeyHealth::new(state) }) };
+    fixture.writer.commit(&[delta], &[], NOW).await.expect("committed");
+}
+
+#[tokio::test]
+async fn a_key_is_added_once_per_group() {
+    let fixture = Fixture::new().await;
+    let (one, two) = (fixture.group("one").await.id, fixture.group("two").await.id);
+    let add = async |group, list: &[&str]| {
+        let values: Vec<Secret> = list.iter().copied().map(Secret::from).collect();
+        fixture.writer.insert_keys(group, &values, KeyState::Pending, KeySource::File, NOW).await
+    };
+    let first = add(one, &["sk-1", "sk-2", "sk-1"]).await.expect("added");
+    assert_eq!((first.keys.len(), first.ignored), (2, 1));
+    let second = add(one, &["sk-2", "sk-3"]).await.expect("added");
+    assert_eq!((second.keys.len(), second.ignored), (1, 1));
+    assert_eq!(add(two, &["sk-1"]).await.expect("added").keys.len(), 1);
+    assert_eq!(add(two, &[]).await.expect("nothing").keys.len(), 0);
+    assert!(matches!(add(GroupId(99), &["sk-1"]).await, Err(StoreError::NotFound("the group"))));
+
+    let stored = fixture.store.keys_after(one, &KeyFilter::default(), None, 10).await.expect("keys");
+    let returned: Vec<_> = first.keys.into_iter().chain(second.keys).collect();
+    assert_eq!(format!("{stored:?}"), format!("{returned:?}"), "what the import answered is what is stored");
+    assert_eq!(stored[0].value.as_ref().map(Secret::expose), Some("sk-1"));
+    assert_eq!((stored[0].health.state, stored[0].source, stored[0].weight), (KeyState::Pending, KeySource::File, 1));
+    assert_eq!(stored[0].hash.len(), 64);
+    assert!(!raw_bytes(&fixture.dsn).contains("sk-1"));
+}
+
+#[tokio::test]
+async fn large_imports_and_deletions_go_in_batches() {
+    let fixture = Fixture::new().await;
+    let (group, other) = (fixture.group("one").await.id, fixture.group("two").await.id);
+    fixture.keys(other, &["sk-00000001"]).await;
+    let all = values(2_500);
+    let inserted =
+        fixture.writer.insert_keys(group, &all, KeyState::Active, KeySource::Manual, NOW).await.expect("added");
+    assert_eq!((inserted.keys.len(), inserted.ignored), (2_500, 0));
+    assert_eq!(fixture.store.group_key_counts(group).await.expect("counts").active, 2_500);
+
+    let gone = fixture.writer.delete_keys(group, &KeySelector::Values(all[..1_200].to_vec())).await.expect("deleted");
+    assert_eq!(gone, inserted.keys[..1_200].iter().map(|key| key.id).collect::<Vec<_>>());
+    let ids = inserted.keys[1_190..1_210].iter().map(|key| key.id).collect();
+    let gone = fixture.writer.delete_keys(group, &KeySelector::Ids(ids)).await.expect("deleted");
+    assert_eq!(gone.len(), 10, "ten of them had gone before");
+    let gone = fixture.writer.delete_keys(group, &KeySelector::State(KeyState::Invalid)).await.expect("deleted");
+    assert_eq!(gone, []);
+    assert_eq!(fixture.writer.delete_keys(group, &KeySelector::All).await.expect("deleted").len(), 1_290);
+    let counts = fixture.store.key_counts().await.expect("counts");
+    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(other, KeyCounts { active: 1, ..KeyCounts::default() })]);
+}
+
+#[tokio::test]
+async fn another_groups_keys_are_out_of_reach() {
+    let fixture = Fixture::new().await;
+    let (one, two) = (fixture.group("one").await.id, fixture.group("two").await.id);
+    let key = fixture.keys(one, &["sk-1"]).await.remove(0);
+    assert_eq!(fixture.writer.delete_keys(two, &KeySelector::Ids(vec![key.id])).await.expect("nothing"), []);
+    assert!(fixture.store.key_by_value(two, &"sk-1".into()).await.expect("reads").is_none());
+    assert_eq!(fixture.store.key(key.id).await.expect("reads").map(|key| key.group_id), Some(one));
+}
+
+#[tokio::test]
+async fn keys_are_read_in_id_order_and_by_filter() {
+    let fixture = Fixture::new().await;
+    let group = fixture.group("one").await.id;
+    let keys = fixture.keys(group, &["sk-1", "sk-2", "sk-3"]).await;
+    put_into(&fixture, &keys[1], KeyState::Invalid).await;
+    let ids = async |filter: KeyFilter, after, limit| -> Vec<KeyId> {
+        let keys = fixture.store.keys_after(group, &filter, after, limit).await.expect("keys");
+        keys.into_iter().map(|key| key.id).collect()
+    };
+    assert_eq!(ids(KeyFilter::default(), None, 2).await, [keys[0].id, keys[1].id]);
+    assert_eq!(ids(KeyFilter::default(), Some(keys[1].id), 2).await, [keys[2].id]);
+    let invalid = KeyFilter { state: Some(KeyState::Invalid), ..KeyFilter::default() };
+    assert_eq!(ids(invalid, None, 9).await, [keys[1].id]);
+    let by_value = KeyFilter { value: Some("sk-3".into()), ..KeyFilter::default() };
+    assert_eq!(ids(by_value, None, 9).await, [keys[2].id]);
+    assert_eq!(ids(KeyFilter { source: Some(KeySource::File), ..KeyFilter::default() }, None, 9).await, []);
+}
+
+#[tokio::test]
+async fn pages_show_the_last_used_first_and_the_never_used_last() {
+    let fixture = Fixture::new().await;
+    let group = fixture.group("one").await.id;
+    let keys = fixture.keys(group, &["sk-1", "sk-2", "sk-3", "sk-4"]).await;
+    let used = |key: &KeyRecord, at: i64| RequestLog { timestamp: Timestamp(NOW.0 + at), ..log(group, Some(key)) };
+    fixture.writer.commit(&[], &[used(&keys[0], 2), used(&keys[2], 9)], NOW).await.expect("committed");
+    let page = async |page, size| {
+        let page = fixture.store.keys_page(group, &KeyFilter::default(), page, size).await.expect("a page");
+        (page.items.into_iter().map(|key| key.id).collect::<Vec<_>>(), page.total)
+    };
+    assert_eq!(page(1, 3).await, (vec![keys[2].id, keys[0].id, keys[3].id], 4));
+    assert_eq!(page(2, 3).await, (vec![keys[1].id], 4));
+    assert_eq!(page(u64::MAX, u64::MAX).await, (vec![], 4));
+}
+
+#[tokio::test]
+async fn health_survives_and_an_older_generation_does_not() {
+    let fixture = Fixture::new().await;
+    let group = fixture.group("one").await.id;
+    let key = fixture.keys(group, &["sk-1"]).await.remove(0);
+    let health = KeyHealth {
+        state: KeyState::Disabled,
+        generation: 2,
+        consecutive_failures: 3,
+        backoff_level: 1,
+        disabled_until: Some(Timestamp(11)),
+        resting_until: Some(Timestamp(12)),
+        last_failure_at: Some(Timestamp(13)),
+        last_success_at: Some(Timestamp(14)),
+        last_validated_at: Some(Timestamp(15)),
+        last_error: Some(format!("a\0{}", "é".repeat(2_000))),
+        last_class: Some("upstream_fault".to_owned()),
+    };
+    let counted = KeyDelta { failures: 3, ..delta(&key, health.clone()) };
+    fixture.writer.commit(&[counted.clone(), counted.clone()], &[], NOW).await.expect("committed");
+    let stale = delta(&key, KeyHealth::new(KeyState::Active));
+    fixture.writer.commit(&[stale], &[], NOW).await.expect("committed");
+    let stored = fixture.store.key(key.id).await.expect("reads").expect("is there");
+    let cut = Some(format!("a{}", "é".repeat(1_023)));
+    assert_eq!(stored.health, KeyHealth { last_error: cut, ..health });
+    assert_eq!(stored.failure_count, 6);
+    fixture
+        .writer
+        .commit(&[KeyDelta { failures: 1, reset_failures: true, ..counted }], &[], NOW)
+        .await
+        .expect("committed");
+    assert_eq!(fixture.store.key(key.id).await.expect("reads").expect("is there").failure_count, 1);
+}
+
+#[tokio::test]
+async fn only_keys_that_are_out_are_restored() {
+    let fixture = Fixture::new().await;
+    let group = fixture.group("one").await.id;
+    let keys = fixture.keys(group, &["sk-1", "sk-2", "sk-3", "sk-4"]).await;
+    for (key, state) in keys.iter().zip([KeyState::Invalid, KeyState::Disabled, KeyState::Degraded, KeyState::Invalid])
+    {
+        put_into(&fixture, key, state).await;
+    }
+    let restore = async |which: KeySelector| fixture.writer.restore_keys(group, &which, NOW).await.expect("restored");
+    let restored = restore(KeySelector::Values(vec!["sk-1".into(), "sk-3".into(), "unknown".into()])).await;
+    assert_eq!(restored.len(), 1);
+    assert_eq!(restored[0].id, keys[0].id);
+    assert_eq!(restored[0].health, KeyHealth { generation: 1, ..KeyHealth::new(KeyState::Active) });
+    assert_eq!(restored[0].failure_count, 0);
+    assert_eq!(restore(KeySelector::State(KeyState::Disabled)).await.len(), 1);
+    assert_eq!(restore(KeySelector::All).await.len(), 1);
+    assert_eq!(restore(KeySelector::All).await.len(), 0);
+    let counts = fixture.store.group_key_counts(group).await.expect("counts");
+    assert_eq!(counts, KeyCounts { active: 3, degraded: 1, ..KeyCounts::default() });
+}
+
+#[tokio::test]
+async fn notes_are_cut_to_their_column() {
+    let fixture = Fixture::new().await;
+    let group = fixture.group("one").await.id;
+    let key = fixture.keys(group, &["sk-1"]).await.remove(0);
+    fixture.writer.set_key_notes(key.id, &"日".repeat(300), NOW).await.expect("noted");
+    assert_eq!(fixture.store.key(key.id).await.expect("reads").expect("is there").notes, "日".repeat(255));
+    assert!(matches!(fixture.writer.set_key_notes(KeyId(99), "", NOW).await, Err(StoreError::NotFound("the key"))));
+}

@@ -1,0 +1,111 @@
+//! The store's behaviour, the same on every database; [`Fixture`] alone knows which one it is.
+
+mod commit;
+mod groups;
+mod keys;
+mod opening;
+mod trouble;
+
+use serde_json::Map;
+use tempfile::TempDir;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    channel::Channel,
+    group::{Group, GroupDefinition, GroupType, Upstream},
+    ids::GroupId,
+    log::{OutcomeClass, RequestLog, RequestType, TokenUsage},
+    time::Timestamp,
+};
+
+const NOW: Timestamp = Timestamp(1_767_225_600_000);
+
+/// A store on a fresh database with encryption on, and what keeps the database alive.
+struct Fixture {
+    store: Store,
+    writer: Writer,
+    dsn: String,
+    _dir: TempDir,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let dsn = dir.path().join("data/gpt-load.db").to_str().expect("UTF-8").to_owned();
+        let store = open(&dsn, Some("passphrase")).await.expect("a fresh database opens");
+        Self { writer: store.writer(1), store, dsn, _dir: dir }
+    }
+
+    async fn group(&self, name: &str) -> Group {
+        self.writer.insert_group(&definition(name), NOW).await.expect("the group is added")
+    }
+
+    async fn keys(&self, group: GroupId, values: &[&str]) -> Vec<KeyRecord> {
+        let values: Vec<Secret> = values.iter().copied().map(Secret::from).collect();
+        let inserted = self.writer.insert_keys(group, &values, KeyState::Active, KeySource::Manual, NOW).await;
+        inserted.expect("the keys are added").keys
+    }
+}
+
+/// Opens with a cheap key derivation.
+async fn open(dsn: &str, passphrase: Option<&str>) -> StoreResult<Store> {
+    Store::open_with(dsn, passphrase.map(Secret::from).as_ref(), Derivation::with_rounds(2)).await
+}
+
+fn definition(name: &str) -> GroupDefinition {
+    GroupDefinition {
+        name: name.to_owned(),
+        display_name: "Display".to_owned(),
+        description: String::new(),
+        group_type: GroupType::Standard,
+        upstreams: vec![Upstream { url: "https://api.openai.com".to_owned(), weight: 1 }],
+        channel: Channel::OpenAi,
+        sort: 0,
+        test_model: "gpt-4.1-nano".to_owned(),
+        validation_endpoint: String::new(),
+        param_overrides: None,
+        model_redirect_rules: Map::new(),
+        model_redirect_strict: false,
+        config: None,
+        header_rules: None,
+        proxy_keys: "pk-one,pk-two".to_owned(),
+    }
+}
+
+fn log(group: GroupId, key: Option<&KeyRecord>) -> RequestLog {
+    RequestLog {
+        id: Uuid::now_v7(),
+        request_id: Uuid::now_v7(),
+        attempt: 1,
+        timestamp: NOW,
+        group_id: group,
+        group_name: "openai".to_owned(),
+        parent: None,
+        key: key.and_then(|key| Some((key.id, key.value.clone()?))),
+        model: "gpt-4.1".to_owned(),
+        upstream_model: None,
+        class: Some(OutcomeClass::Success),
+        evidence: None,
+        is_success: true,
+        source_ip: "10.0.0.1".to_owned(),
+        status_code: 200,
+        request_path: "/v1/chat/completions".to_owned(),
+        duration_ms: 12,
+        first_byte_ms: Some(7),
+        error_message: String::new(),
+        user_agent: String::new(),
+        request_type: RequestType::Final,
+        upstream_addr: "https://api.openai.com/v1/chat/completions".to_owned(),
+        is_stream: false,
+        request_body: String::new(),
+        usage: TokenUsage { input: Some(3), output: Some(4), cached: None, reasoning: Some(0) },
+        finish_reason: Some("stop".to_owned()),
+    }
+}
+
+/// What the file of a SQLite database holds, write-ahead log included, as one searchable text.
+fn raw_bytes(dsn: &str) -> String {
+    let read = |path: String| std::fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&[read(dsn.to_owned()), read(format!("{dsn}-wal"))].concat()).into_owned()
+}

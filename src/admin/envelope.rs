@@ -1,0 +1,82 @@
+//! The shape of answers.
+
+use actix_web::{
+    Error, HttpRequest, HttpResponse, Responder,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{StatusCode, header},
+    middleware::Next,
+};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::{
+    error::{ApiError, ErrorCode},
+    locale::{Text, language_of},
+    messages,
+};
+
+/// Content type of every JSON answer.
+pub(super) const JSON: &str = "application/json; charset=utf-8";
+
+/// Result of a handler of the management API.
+pub(super) type ApiResult = Result<Success, ApiError>;
+
+/// `{"code": 0, "message", "data"?}`.
+#[derive(Debug)]
+pub struct Success {
+    text: Text,
+    data: Option<Value>,
+}
+
+impl Success {
+    /// The generic text and `data`.
+    pub fn data(data: &impl Serialize) -> Result<Self, ApiError> {
+        let data = serde_json::to_value(data).map_err(|error| {
+            tracing::error!(%error, "an answer of the management API does not serialize");
+            ApiError::new(ErrorCode::InternalServerError)
+        })?;
+        Ok(Self { text: messages::SUCCESS, data: Some(data) })
+    }
+
+    /// A specific text, no `data`.
+    pub fn message(text: Text) -> Self {
+        Self { text, data: None }
+    }
+}
+
+impl Responder for Success {
+    type Body = BoxBody;
+
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
+        let mut body = json!({"code": 0, "message": self.text.get(language_of(request.headers()))});
+        if let (Some(data), Value::Object(members)) = (self.data, &mut body) {
+            members.insert("data".to_owned(), data);
+        }
+        json(StatusCode::OK, &body)
+    }
+}
+
+/// A JSON answer that no cache keeps: most answers hold something that only the key's owner may see.
+pub(super) fn json(status: StatusCode, body: &Value) -> HttpResponse {
+    HttpResponse::build(status)
+        .content_type(JSON)
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .body(body.to_string())
+}
+
+/// Middleware that renders errors in the client's language.
+///
+/// Errors are made where the request is out of reach; here it is at hand again.
+pub(super) async fn localise_errors(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let language = language_of(request.headers());
+    let response = next.call(request).await?.map_into_boxed_body();
+    let error = response.response().error().and_then(|error| error.as_error::<ApiError>()).cloned();
+    Ok(match error {
+        Some(error) => response.into_response(error.render(language)),
+        None => response,
+    })
+}

@@ -1,0 +1,127 @@
+//! `GET /health`, `/health/live`, `/health/ready`: no key needed, nothing secret said.
+
+use std::{fmt::Write, time::Duration};
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+    web,
+};
+use gpt_load_schema::time::Timestamp;
+use serde_json::json;
+
+use super::{AdminState, envelope};
+
+/// How long the database may take to prove that it is there.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The process answers: always 200, without asking anyone.
+pub(super) async fn health(state: web::Data<AdminState>) -> HttpResponse {
+    let now = Timestamp::now();
+    let mut body = json!({
+        "status": "healthy",
+        "timestamp": whole_seconds(now),
+        "uptime": duration_text(now.since(state.app.started_at)),
+        "version": state.app.version,
+    });
+    let warnings = warnings(&state);
+    if !warnings.is_empty() {
+        body["warnings"] = json!(warnings);
+    }
+    envelope::json(StatusCode::OK, &body)
+}
+
+/// The process answers.
+pub(super) async fn live() -> HttpResponse {
+    envelope::json(StatusCode::OK, &json!({"status": "ok"}))
+}
+
+/// The node can do its work: groups are known and the database answers.
+pub(super) async fn ready(state: web::Data<AdminState>) -> HttpResponse {
+    let database = match tokio::time::timeout(PING_TIMEOUT, state.store.ping()).await {
+        Ok(Ok(())) => "ok",
+        Ok(Err(_)) | Err(_) => "unavailable",
+    };
+    let routing = if state.routing.load().is_some() { "ok" } else { "starting" };
+    let ready = database == "ok" && routing == "ok";
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let word = if ready { "ready" } else { "not_ready" };
+    let body = json!({"status": word, "checks": {"database": database, "routing": routing}});
+    let mut response = envelope::json(status, &body);
+    if !ready {
+        response.headers_mut().insert(header::RETRY_AFTER, 2.into());
+    }
+    response
+}
+
+fn warnings(state: &AdminState) -> Vec<String> {
+    let stats = state.runtime.stats();
+    let mut warnings = Vec::new();
+    if stats.logs_dropped > 0 {
+        warnings.push(format!(
+            "{} request log rows were lost because the database could not take them in time",
+            stats.logs_dropped
+        ));
+    }
+    if stats.respawns > 0 {
+        warnings.push(format!("{} actors were rebuilt after a panic; see the server log", stats.respawns));
+    }
+    warnings
+}
+
+/// RFC 3339 in UTC without a fraction.
+fn whole_seconds(at: Timestamp) -> String {
+    let text = at.to_rfc3339();
+    match text.split_once('.') {
+        Some((seconds, _)) => format!("{seconds}Z"),
+        None => text,
+    }
+}
+
+/// `1h2m3.5s`: hours and minutes only from the first that is not zero, a fraction without trailing zeros.
+fn duration_text(duration: Duration) -> String {
+    let (total, millis) = (duration.as_secs(), duration.subsec_millis());
+    if total == 0 {
+        return if millis == 0 { "0s".to_owned() } else { format!("{millis}ms") };
+    }
+    let (hours, minutes, seconds) = (total / 3600, total / 60 % 60, total % 60);
+    let mut text = String::new();
+    if hours > 0 {
+        let _ = write!(text, "{hours}h");
+    }
+    if total >= 60 {
+        let _ = write!(text, "{minutes}m");
+    }
+    let _ = write!(text, "{seconds}");
+    if millis > 0 {
+        let fraction = format!("{millis:03}");
+        let _ = write!(text, ".{}", fraction.trim_end_matches('0'));
+    }
+    text + "s"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uptime_reads_as_a_duration() {
+        let cases = [
+            (0, "0s"),
+            (250, "250ms"),
+            (1_000, "1s"),
+            (1_050, "1.05s"),
+            (60_000, "1m0s"),
+            (3_723_500, "1h2m3.5s"),
+            (360_000_001, "100h0m0.001s"),
+        ];
+        for (millis, text) in cases {
+            assert_eq!(duration_text(Duration::from_millis(millis)), text);
+        }
+    }
+
+    #[test]
+    fn the_timestamp_has_whole_seconds() {
+        assert_eq!(whole_seconds(Timestamp(1_769_862_896_789)), "2026-01-31T12:34:56Z");
+    }
+}

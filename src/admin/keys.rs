@@ -1,0 +1,148 @@
+//! Keys of a group: the list, and changes by name and by the whole group.
+
+use actix_web::web;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use gpt_load_actors::commands::{Command, Reply};
+use gpt_load_schema::{
+    group::{Group, GroupType},
+    ids::{GroupId, KeyId},
+    key::{KeySource, KeyState},
+    secret::Secret,
+    store::{KeyFilter, KeySelector},
+};
+use serde_json::json;
+
+use super::{
+    AdminState,
+    body::{Fields, JsonBody, KeysBody},
+    envelope::{ApiResult, Success},
+    error::{ApiError, ErrorCode},
+    key_input::{self, KeyList},
+    key_object::KeyBody,
+    locale::Text,
+    messages,
+    query::Params,
+};
+
+/// Keys looked up at once.
+const LOOKUPS: usize = 16;
+
+/// `GET /api/keys`: one page.
+pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiResult {
+    let group = params.group_id()?;
+    let filter =
+        KeyFilter { state: params.status(false)?, value: params.get("key_value").map(Secret::from), source: None };
+    state.group(group).await?;
+    let paging = params.paging();
+    let keys = state.store.keys_page(group, &filter, paging.stored_page(), paging.page_size.unsigned_abs()).await?;
+    Success::data(&paging.page(keys.items.iter().map(KeyBody::from).collect(), keys.total))
+}
+
+/// `POST /api/keys/add-multiple`.
+pub(super) async fn add(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+    let mut body = body.0;
+    let word = body.string("new_key_state")?;
+    let (group, keys) = keys_of_request(&state, &mut body).await?;
+    if group.definition.group_type == GroupType::Aggregate {
+        return Err(ApiError::field(ErrorCode::BadRequest, "group_id", messages::KEYS_ON_AGGREGATE));
+    }
+    let first_state = match word.as_deref() {
+        None | Some("") => None,
+        Some("pending") => Some(KeyState::Pending),
+        Some("active") => Some(KeyState::Active),
+        Some(_) => return Err(ApiError::invalid("new_key_state", messages::NEW_KEY_STATE_UNKNOWN)),
+    };
+    let parsed = count(&keys);
+    let command = Command::AddKeys { group: group.id, values: keys, state: first_state, source: KeySource::Manual };
+    let Reply::Added { added, total, .. } = state.runtime.execute(command).await? else { return Err(unexpected()) };
+    Success::data(&json!({"added_count": added, "ignored_count": parsed - added, "total_in_group": total}))
+}
+
+/// `POST /api/keys/delete-multiple`.
+pub(super) async fn delete(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+    let mut body = body.0;
+    let (group, keys) = keys_of_request(&state, &mut body).await?;
+    let parsed = count(&keys);
+    let (deleted, total) = change(&state, Command::DeleteKeys(group.id, KeySelector::Values(keys))).await?;
+    Success::data(&json!({"deleted_count": deleted, "ignored_count": parsed - deleted, "total_in_group": total}))
+}
+
+/// `POST /api/keys/restore-multiple`: of the keys named, only the invalid ones become active; a disabled key comes back by
+/// itself or through `/reset-keys`.
+pub(super) async fn restore(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+    let mut body = body.0;
+    let (group, keys) = keys_of_request(&state, &mut body).await?;
+    let parsed = count(&keys);
+    let invalid = invalid_among(&state, group.id, keys).await?;
+    let (restored, total) = change(&state, Command::RestoreKeys(group.id, KeySelector::Ids(invalid))).await?;
+    Success::data(&json!({"restored_count": restored, "ignored_count": parsed - restored, "total_in_group": total}))
+}
+
+/// `POST /api/keys/restore-all-invalid`.
+pub(super) async fn restore_all_invalid(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+    let group = group_of_request(&state, body.0).await?;
+    let command = Command::RestoreKeys(group, KeySelector::State(KeyState::Invalid));
+    report(&state, command, &messages::KEYS_RESTORED).await
+}
+
+/// `POST /api/keys/clear-all-invalid`.
+pub(super) async fn clear_all_invalid(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+    let group = group_of_request(&state, body.0).await?;
+    let command = Command::DeleteKeys(group, KeySelector::State(KeyState::Invalid));
+    report(&state, command, &messages::KEYS_CLEARED_INVALID).await
+}
+
+/// `POST /api/keys/clear-all`.
+pub(super) async fn clear_all(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+    let group = group_of_request(&state, body.0).await?;
+    report(&state, Command::DeleteKeys(group, KeySelector::All), &messages::KEYS_CLEARED).await
+}
+
+/// The group and the keys that a request is about. What does not decode comes before an unknown group, and that before
+/// keys that do not parse.
+async fn keys_of_request(state: &AdminState, body: &mut Fields) -> Result<(Group, Vec<Secret>), ApiError> {
+    let id = key_input::group_id(body)?;
+    let list: KeyList = key_input::key_list(body)?;
+    let group = state.group(id).await?;
+    Ok((group, list.parse()?))
+}
+
+async fn group_of_request(state: &AdminState, mut body: Fields) -> Result<GroupId, ApiError> {
+    let id = key_input::group_id(&mut body)?;
+    state.group(id).await.map(|group| group.id)
+}
+
+/// Ids of the keys that are stored in the group as invalid.
+async fn invalid_among(state: &AdminState, group: GroupId, keys: Vec<Secret>) -> Result<Vec<KeyId>, ApiError> {
+    let look_up = |key| async {
+        let filter = KeyFilter { state: Some(KeyState::Invalid), value: Some(key), source: None };
+        state.store.keys_after(group, &filter, None, 1).await
+    };
+    let found: Vec<_> = stream::iter(keys).map(look_up).buffer_unordered(LOOKUPS).try_collect().await?;
+    let mut ids: Vec<_> = found.iter().flatten().map(|key| key.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    Ok(ids)
+}
+
+/// Carries out a change of keys; answers how many changed and how many the group has after it.
+async fn change(state: &AdminState, command: Command) -> Result<(i64, i64), ApiError> {
+    match state.runtime.execute(command).await? {
+        Reply::Changed { count, total } => Ok((count, total)),
+        _ => Err(unexpected()),
+    }
+}
+
+async fn report(state: &AdminState, command: Command, text: &Text) -> ApiResult {
+    let (changed, _) = change(state, command).await?;
+    Ok(Success::message(text.with(changed)))
+}
+
+fn count(keys: &[Secret]) -> i64 {
+    i64::try_from(keys.len()).unwrap_or(i64::MAX)
+}
+
+fn unexpected() -> ApiError {
+    tracing::error!("a management write was answered in a form that does not belong to it");
+    ApiError::new(ErrorCode::InternalServerError)
+}

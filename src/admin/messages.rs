@@ -1,0 +1,92 @@
+//! Texts that people read, in every language of the API.
+
+use super::locale::Text;
+
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident = $zh:literal, $en:literal, $ja:literal;)*) => {
+        $($(#[$doc])* pub(super) const $name: Text = Text::new($zh, $en, $ja);)*
+    };
+}
+
+texts! {
+    /// Any success.
+    SUCCESS = "操作成功", "Success", "成功しました";
+
+    LOGIN_OK = "登录成功", "Signed in", "ログインしました";
+    LOGIN_WRONG = "管理密钥错误", "The management key is wrong", "管理キーが正しくありません";
+    LOGIN_MALFORMED =
+        "请求格式错误：缺少 auth_key",
+        "The request must be a JSON object with a non-empty auth_key",
+        "auth_key を含む JSON オブジェクトが必要です";
+    TOO_MANY_FAILURES =
+        "失败次数过多，请在 {} 秒后重试",
+        "Too many failed attempts; try again in {} s",
+        "失敗回数が多すぎます。{} 秒後に再試行してください";
+
+    GROUP_UNKNOWN = "分组不存在", "The group does not exist", "グループが存在しません";
+    GROUP_NAME_TAKEN = "分组名称已存在", "A group of this name exists already", "同名のグループが既に存在します";
+    GROUP_TYPE_UNKNOWN =
+        "分组类型必须是 standard 或 aggregate",
+        "The group type must be standard or aggregate",
+        "グループ種別は standard または aggregate でなければなりません";
+    CHANNEL_UNKNOWN =
+        "渠道类型必须是 openai、openai-response、gemini、anthropic 之一",
+        "The channel type must be one of openai, openai-response, gemini, anthropic",
+        "チャネル種別は openai、openai-response、gemini、anthropic のいずれかでなければなりません";
+    WEIGHT_NEGATIVE = "权重不能为负数", "The weight must not be negative", "重みは負の値にできません";
+    UPSTREAMS_NULL =
+        "upstreams 不能为 null",
+        "upstreams must not be null; leave it out to keep them",
+        "upstreams に null は指定できません。変更しない場合は省略してください";
+    GROUP_RELIED_ON =
+        "该分组是聚合分组的成员，不能修改此字段",
+        "The group is a member of an aggregate group, which relies on this field; take it out of there first",
+        "このグループは集約グループのメンバーのため、この項目は変更できません";
+    GROUP_DELETED = "分组已删除", "Group deleted", "グループを削除しました";
+    GROUP_DELETED_MEMBER =
+        "分组已删除，并已从以下聚合分组中移除：{}",
+        "Group deleted; it was removed from these aggregate groups: {}",
+        "グループを削除し、次の集約グループから除外しました：{}";
+    GROUPS_REORDERED = "分组排序已保存", "Group order saved", "グループの順序を保存しました";
+    REORDER_EMPTY = "排序列表不能为空", "At least one group must be given", "グループを一つ以上指定してください";
+    REORDER_ID = "分组 ID 不能为零", "The group id must not be zero", "グループ ID は 0 にできません";
+    REORDER_TWICE = "分组 {} 重复", "Group {} is given twice", "グループ {} が重複しています";
+    REORDER_SORT = "必须提供排序值，且不能为负数",
+        "The position must be given and must not be negative",
+        "順序は必須で、負の値にできません";
+    REORDER_UNKNOWN = "分组 {} 不存在", "Group {} does not exist", "グループ {} が存在しません";
+    UPSTREAMS_RULED =
+        "上游地址由环境变量 OPENAI_BASE_URL 决定，请在环境中修改",
+        "The upstreams of this group are ruled by OPENAI_BASE_URL; change them in the environment",
+        "このグループのアップストリームは環境変数 OPENAI_BASE_URL で決まります。環境側で変更してください";
+
+    STATUS_UNKNOWN =
+        "状态必须是 {} 之一",
+        "The status must be one of {}",
+        "状態は {} のいずれかでなければなりません";
+    FORMAT_UNKNOWN =
+        "format 必须是 txt 或 json",
+        "The format must be txt or json",
+        "format は txt または json でなければなりません";
+    NEW_KEY_STATE_UNKNOWN =
+        "new_key_state 必须是 pending 或 active",
+        "new_key_state must be pending or active",
+        "new_key_state は pending または active でなければなりません";
+    KEYS_TOO_MANY =
+        "一次最多处理 {} 个密钥",
+        "At most {} keys can be given at once",
+        "一度に処理できるキーは最大 {} 個です";
+    KEYS_TWO_FORMS =
+        "keys_text、keys、key_values 只能提供其中一个",
+        "Exactly one of keys_text, keys and key_values may be given",
+        "keys_text、keys、key_values はいずれか一つだけ指定してください";
+    KEYS_ON_AGGREGATE =
+        "聚合分组不能拥有密钥，请添加到其子分组",
+        "An aggregate group has no keys of its own; add them to one of its sub-groups",
+        "集約グループにキーは追加できません。サブグループに追加してください";
+    KEYS_RESTORED = "已恢复 {} 个密钥", "{} keys restored", "{} 個のキーを復元しました";
+    KEYS_CLEARED_INVALID = "已清除 {} 个无效密钥", "{} invalid keys deleted", "無効なキーを {} 個削除しました";
+    KEYS_CLEARED = "已清除 {} 个密钥", "{} keys deleted", "{} 個のキーを削除しました";
+
+    SETTINGS_SAVED = "设置已保存", "Settings saved", "設定を保存しました";
+}

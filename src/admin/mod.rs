@@ -1,0 +1,78 @@
+//! The management API.
+//!
+//! `groups`, `keys`, `key_export`, `settings`, `health`, `login` and `legacy` hold the handlers; `endpoint` and [`auth`]
+//! stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
+//! `messages` hold what people read.
+
+pub mod auth;
+mod body;
+mod endpoint;
+pub mod envelope;
+pub mod error;
+mod group_input;
+mod group_object;
+mod groups;
+pub mod headers;
+mod health;
+mod key_export;
+mod key_input;
+mod key_object;
+mod keys;
+mod legacy;
+pub mod locale;
+mod login;
+mod messages;
+mod query;
+mod reorder;
+mod rule_texts;
+mod settings;
+mod state;
+pub mod throttle;
+
+#[cfg(test)]
+mod tests;
+
+use actix_web::web;
+
+use self::{endpoint::Endpoint, error::ApiError};
+pub use self::{
+    headers::security_headers,
+    state::{AdminState, AppFacts},
+};
+
+/// Adds the routes of the management API, of `/health` and of the one-file set-up.
+///
+/// The application must hold `web::Data<AdminState>`.
+pub fn configure(config: &mut web::ServiceConfig) {
+    config
+        .service(Endpoint::at("/health").get(health::health).open())
+        .service(Endpoint::at("/health/live").get(health::live).open())
+        .service(Endpoint::at("/health/ready").get(health::ready).open())
+        .service(Endpoint::at("/stats").get(legacy::stats).guarded())
+        .service(Endpoint::at("/blacklist").get(legacy::blacklist).guarded())
+        .service(Endpoint::at("/reset-keys").get(legacy::reset_keys).guarded())
+        .service(
+            web::scope("/api")
+                .service(Endpoint::at("/auth/login").post(login::login).open())
+                .service(Endpoint::at("/channel-types").get(groups::channel_types).guarded())
+                .service(Endpoint::at("/groups").get(groups::all).post(groups::create).guarded())
+                .service(Endpoint::at("/groups/list").get(groups::names).guarded())
+                .service(Endpoint::at("/groups/config-options").get(settings::group_options).guarded())
+                .service(Endpoint::at("/groups/reorder").put(reorder::reorder).guarded())
+                .service(Endpoint::at("/groups/{id}").put(groups::update).delete(groups::delete).guarded())
+                .service(Endpoint::at("/keys").get(keys::page).guarded())
+                .service(Endpoint::at("/keys/export").get(key_export::export).guarded())
+                .service(Endpoint::at("/keys/add-multiple").post(keys::add).guarded())
+                .service(Endpoint::at("/keys/delete-multiple").post(keys::delete).guarded())
+                .service(Endpoint::at("/keys/restore-multiple").post(keys::restore).guarded())
+                .service(Endpoint::at("/keys/restore-all-invalid").post(keys::restore_all_invalid).guarded())
+                .service(Endpoint::at("/keys/clear-all-invalid").post(keys::clear_all_invalid).guarded())
+                .service(Endpoint::at("/keys/clear-all").post(keys::clear_all).guarded())
+                .service(Endpoint::at("/settings").get(settings::all).put(settings::save).guarded())
+                .default_service(web::to(unknown_path)),
+        );
+}
+
+async fn unknown_path() -> Result<&'static str, ApiError> {
+    Err(ApiError::unknown_path())
+}

@@ -1,0 +1,124 @@
+//! What the handlers work with.
+
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+use actix_web::HttpRequest;
+use arc_swap::ArcSwapOption;
+use gpt_load_actors::runtime::{RoutingTable, Runtime, SettingsSource};
+use gpt_load_schema::{
+    group::Group,
+    ids::GroupId,
+    secret::Secret,
+    settings::Settings,
+    store::{Store, StoreResult},
+    time::Timestamp,
+    validate::UpstreamPolicy,
+};
+use ipnet::IpNet;
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::{
+    auth::AuthKey,
+    error::{ApiError, ErrorCode},
+    messages,
+    throttle::FailureLimit,
+};
+use crate::client_ip::client_ip;
+
+/// What does not change while the node runs.
+#[derive(Clone, Debug)]
+pub struct AppFacts {
+    /// Start of the node.
+    pub started_at: Timestamp,
+    /// Version of the program.
+    pub version: String,
+    /// Name of the group behind the root entrance.
+    pub default_group: String,
+    /// Whether upstreams may have link-local addresses.
+    pub allow_link_local: bool,
+    /// Whether `OPENAI_BASE_URL` rules the upstreams of the default group.
+    pub upstreams_ruled: bool,
+    /// Peers whose `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<IpNet>,
+}
+
+/// What the handlers of the management API work with; one per node.
+pub struct AdminState {
+    /// Reads.
+    pub store: Store,
+    /// Writes.
+    pub runtime: Runtime,
+    /// Turns stored settings into typed ones.
+    pub settings: Arc<dyn SettingsSource>,
+    /// The routing table that rules now; `None` until the first one.
+    pub routing: Arc<ArcSwapOption<RoutingTable>>,
+    /// What does not change.
+    pub app: AppFacts,
+    auth_key: AuthKey,
+    failures: FailureLimit,
+    group_edits: Mutex<()>,
+}
+
+impl AdminState {
+    /// Puts the parts together; `auth_key` is `AUTH_KEY`.
+    pub fn new(
+        store: Store,
+        runtime: Runtime,
+        settings: Arc<dyn SettingsSource>,
+        routing: Arc<ArcSwapOption<RoutingTable>>,
+        auth_key: &Secret,
+        app: AppFacts,
+    ) -> Self {
+        Self {
+            store,
+            runtime,
+            settings,
+            routing,
+            app,
+            auth_key: AuthKey::new(auth_key),
+            failures: FailureLimit::default(),
+            group_edits: Mutex::new(()),
+        }
+    }
+
+    /// Whether `guess` is the management key; a wrong one counts against `address`.
+    ///
+    /// # Errors
+    /// `TOO_MANY_REQUESTS` while `address` has failed too often.
+    pub(super) fn try_key(&self, guess: &str, address: IpAddr, now: Instant) -> Result<bool, ApiError> {
+        if let Some(seconds) = self.failures.refused_for(address, now) {
+            return Err(ApiError::throttled(seconds));
+        }
+        let matches = self.auth_key.matches(guess);
+        if !matches {
+            self.failures.record_failure(address, now);
+        }
+        Ok(matches)
+    }
+
+    /// Whose request it is.
+    pub(super) fn client_address(&self, request: &HttpRequest) -> IpAddr {
+        client_ip(request, &self.app.trusted_proxies)
+    }
+
+    /// Makes read-change-write edits of groups through this node follow one another.
+    pub(super) async fn edit_groups(&self) -> MutexGuard<'_, ()> {
+        self.group_edits.lock().await
+    }
+
+    /// Where upstreams may point.
+    pub(super) fn upstream_policy(&self) -> UpstreamPolicy {
+        UpstreamPolicy { allow_link_local: self.app.allow_link_local }
+    }
+
+    /// System settings as stored now.
+    pub(super) async fn system_settings(&self) -> StoreResult<Settings> {
+        Ok(self.settings.system(&self.store.settings().await?))
+    }
+
+    /// The stored group `id`, or 404.
+    pub(super) async fn group(&self, id: GroupId) -> Result<Group, ApiError> {
+        let group = self.store.group(id).await?;
+        group.ok_or_else(|| ApiError::saying(ErrorCode::NotFound, messages::GROUP_UNKNOWN))
+    }
+}

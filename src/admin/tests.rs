@@ -1,0 +1,10 @@
+//! The routes against a real store and running actors.
+
+mod auth;
+mod groups;
+mod health;
+mod hostile;
+mod keys;
+mod legacy;
+mod settings;
+mod support;

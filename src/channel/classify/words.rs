@@ -1,0 +1,92 @@
+//! The words and texts by which providers say what is wrong, per class.
+
+use gpt_load_schema::log::OutcomeClass::{self, ClientError, KeyInvalid, QuotaExhausted, RateLimited};
+
+/// Structured words, lower case. Sources: the providers' error references (OpenAI "Error codes", Anthropic "Errors",
+/// Google AIP-193 and `google.api.ErrorReason`, OpenRouter, DeepSeek, Moonshot, Alibaba Model Studio).
+const WORDS: [(OutcomeClass, &str); 34] = [
+    (QuotaExhausted, "insufficient_quota"),
+    (QuotaExhausted, "billing_hard_limit_reached"),
+    (QuotaExhausted, "billing_not_active"),
+    (QuotaExhausted, "billing_error"),
+    (QuotaExhausted, "insufficient_balance"),
+    (QuotaExhausted, "insufficient_credits"),
+    (QuotaExhausted, "insufficient_user_quota"),
+    (QuotaExhausted, "exceeded_current_quota_error"),
+    (QuotaExhausted, "payment_required"),
+    (QuotaExhausted, "arrearage"),
+    (RateLimited, "rate_limit_error"),
+    (RateLimited, "rate_limit_exceeded"),
+    (RateLimited, "rate_limit_reached_error"),
+    (RateLimited, "resource_exhausted"),
+    (RateLimited, "too_many_requests"),
+    (RateLimited, "throttling"),
+    (RateLimited, "throttling.ratequota"),
+    (RateLimited, "throttling.allocationquota"),
+    (KeyInvalid, "invalid_api_key"),
+    (KeyInvalid, "invalidapikey"),
+    (KeyInvalid, "incorrect_api_key"),
+    (KeyInvalid, "incorrect_api_key_error"),
+    (KeyInvalid, "invalid_authentication_error"),
+    (KeyInvalid, "authentication_error"),
+    (KeyInvalid, "api_key_invalid"),
+    (KeyInvalid, "account_deactivated"),
+    (KeyInvalid, "deactivated_workspace"),
+    (KeyInvalid, "consumer_suspended"),
+    (KeyInvalid, "unauthenticated"),
+    (ClientError, "content_filter"),
+    (ClientError, "content_policy_violation"),
+    (ClientError, "context_length_exceeded"),
+    (ClientError, "invalid_prompt"),
+    (ClientError, "flagged_input"),
+];
+
+/// Beginnings of messages where a provider has no word of its own, lower case, with the evidence they give.
+const TEXTS: [(OutcomeClass, &str, &str); 27] = [
+    (QuotaExhausted, "your credit balance is too low", "text-credit-balance"),
+    (QuotaExhausted, "you have reached your specified api usage limits", "text-usage-limits"),
+    (QuotaExhausted, "billing hard limit", "text-billing-limit"),
+    (QuotaExhausted, "monthly spending limit", "text-spending-limit"),
+    (QuotaExhausted, "used all available credits", "text-credits-used"),
+    (QuotaExhausted, "insufficient balance", "text-balance"),
+    (QuotaExhausted, "account balance is insufficient", "text-balance"),
+    (QuotaExhausted, "insufficient credits", "text-credits"),
+    (QuotaExhausted, "insufficient quota", "text-quota"),
+    (QuotaExhausted, "out of call volume quota", "text-call-volume"),
+    (QuotaExhausted, "key limit exceeded", "text-key-limit"),
+    (QuotaExhausted, "余额不足", "text-balance"),
+    (RateLimited, "rate limit", "text-rate-limit"),
+    (RateLimited, "too many requests", "text-rate-limit"),
+    (KeyInvalid, "api key not valid", "text-key-invalid"),
+    (KeyInvalid, "invalid api key", "text-key-invalid"),
+    (KeyInvalid, "incorrect api key", "text-key-invalid"),
+    (KeyInvalid, "invalid x-api-key", "text-key-invalid"),
+    (KeyInvalid, "api key is invalid", "text-key-invalid"),
+    (KeyInvalid, "api key not found", "text-key-invalid"),
+    (KeyInvalid, "api key expired", "text-key-expired"),
+    (KeyInvalid, "api key has expired", "text-key-expired"),
+    (KeyInvalid, "api key was reported as leaked", "text-key-leaked"),
+    (KeyInvalid, "has been suspended", "text-suspended"),
+    (KeyInvalid, "account has been deactivated", "text-deactivated"),
+    (KeyInvalid, "account is deactivated", "text-deactivated"),
+    (KeyInvalid, "this organization has been disabled", "text-deactivated"),
+];
+
+/// The first word of `class` among `said` (lower case).
+pub(super) fn word_of(class: OutcomeClass, said: &[String]) -> Option<&'static str> {
+    if said.is_empty() {
+        return None;
+    }
+    WORDS.iter().find(|(of, word)| *of == class && said.iter().any(|said| said == word)).map(|(_, word)| *word)
+}
+
+/// The evidence of the first text of `class` that `message` holds where an answer of this `status` may be believed.
+pub(super) fn text_of(class: OutcomeClass, status: u16, message: &str) -> Option<&'static str> {
+    let is_believed: fn(&str, &str) -> bool = match (status, class) {
+        (529, RateLimited) | (403 | 429, QuotaExhausted | KeyInvalid) => |message, text| message.contains(text),
+        (400, QuotaExhausted | KeyInvalid) => |message, text| message.starts_with(text),
+        _ => return None,
+    };
+    let message = message.to_lowercase();
+    TEXTS.iter().find(|(of, text, _)| *of == class && is_believed(&message, text)).map(|(_, _, evidence)| *evidence)
+}

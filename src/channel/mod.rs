@@ -1,0 +1,21 @@
+//! Provider formats: pure functions over bytes and headers; no I/O, no clock.
+//!
+//! The data path asks here how a request is shaped for its provider ([`path`], [`query`], [`credential`], [`headers`],
+//! [`inspect`], [`splice`], [`model`], [`stream`]), what an answer means ([`classify`]), what it cost ([`tap`]), and how
+//! to answer in the provider's own words ([`error`], [`models`]).
+
+pub mod classify;
+pub mod credential;
+pub mod decode;
+pub mod error;
+pub mod headers;
+pub mod inspect;
+mod json;
+pub mod model;
+pub mod models;
+pub mod path;
+pub mod query;
+pub mod splice;
+pub mod sse;
+pub mod stream;
+pub mod tap;

@@ -1,0 +1,311 @@
+//! The command tree.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueHint};
+use gpt_load_schema::{channel::Channel, key::KeyState};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  could not be done
+  2  wrong arguments or configuration
+  3  the node did not answer
+  4  the node refused the management key
+  5  done in part; the output says what is missing
+
+The management key is read from --auth-key-file, AUTH_KEY (environment, .env, gpt-load.toml) or, for a node on this machine,
+DATA_DIR/auth_key, in this order; never from an argument, where other users of the machine could see it.";
+
+/// A transparent gateway between applications and AI providers.
+#[derive(Debug, Parser)]
+#[command(name = "gpt-load", version, after_help = EXIT_CODES, max_term_width = 120)]
+pub struct Cli {
+    /// What to do; without it the node is started
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to say it
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// How results are shown.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct OutputArgs {
+    /// Print results and errors as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Show no progress
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+/// Which node, and the key to it.
+#[derive(Args, Clone, Debug, Default)]
+pub struct NodeArgs {
+    /// Where the node listens, with its base path [default: HOST, PORT and BASE_PATH of the configuration]
+    #[arg(long, env = "GPT_LOAD_URL", value_hint = ValueHint::Url)]
+    pub url: Option<String>,
+    /// File that holds the management key
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub auth_key_file: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start the node (the default)
+    Serve,
+    /// Provider keys of a running node
+    #[command(subcommand)]
+    Keys(KeysCommand),
+    /// Groups of a running node
+    #[command(subcommand)]
+    Groups(GroupsCommand),
+    /// Prove the keys of a file with a real, cheap call each; needs no node
+    ValidateKeys(ValidateArgs),
+    /// Show the effective configuration with the origin of each value, secrets masked
+    Config(ConfigArgs),
+    /// Ask whether the node is alive; made for container health checks
+    Health(HealthArgs),
+    /// Show keys and requests of the default group
+    Stats(NodeArgs),
+    /// Show the keys of the default group that may not serve, and why
+    Blacklist(NodeArgs),
+    /// Make all disabled and invalid keys of the default group active again
+    ResetKeys(NodeArgs),
+}
+
+/// What to do with keys.
+#[derive(Debug, Subcommand)]
+pub enum KeysCommand {
+    /// Add keys from standard input
+    Add(AddArgs),
+    /// Add keys from files, in batches
+    Import(ImportArgs),
+    /// Write the keys of a group, in clear text, one per line
+    Export(ExportArgs),
+    /// Show the keys of a group, a page at a time
+    List(ListArgs),
+    /// Delete keys named by id, by standard input, or by state
+    Delete(DeleteArgs),
+    /// Let the node validate the keys of a group
+    ///
+    /// Needs a node that validates keys itself; where it does not, this says so and ends with exit code 1, and
+    /// `gpt-load validate-keys` does the same from here.
+    Validate(GroupArgs),
+}
+
+/// What to do with groups.
+#[derive(Debug, Subcommand)]
+pub enum GroupsCommand {
+    /// Show all groups
+    List(NodeArgs),
+    /// Show one group in full
+    Show(GroupArgs),
+}
+
+/// One group.
+#[derive(Args, Clone, Debug)]
+pub struct GroupArgs {
+    /// Name or id of the group
+    pub group: String,
+    /// Which node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// `keys add`.
+#[derive(Args, Debug)]
+pub struct AddArgs {
+    /// The group
+    #[command(flatten)]
+    pub group: GroupArgs,
+    /// State in which keys begin: pending or active [default: the group's new_key_state]
+    #[arg(long, value_parser = first_state)]
+    pub state: Option<KeyState>,
+}
+
+/// `keys import`.
+#[derive(Args, Debug)]
+pub struct ImportArgs {
+    /// The group, and the state in which keys begin
+    #[command(flatten)]
+    pub add: AddArgs,
+    /// Files with keys: one per line, or separated by blanks, commas or semicolons, or a JSON array
+    #[arg(required = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub files: Vec<PathBuf>,
+}
+
+/// `keys export`.
+#[derive(Args, Debug)]
+pub struct ExportArgs {
+    /// The group
+    #[command(flatten)]
+    pub group: GroupArgs,
+    /// Only keys in this state
+    #[arg(long)]
+    pub status: Option<KeyState>,
+    /// File to write, readable by you alone [default: standard output]
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+}
+
+/// `keys list`.
+#[derive(Args, Debug)]
+pub struct ListArgs {
+    /// The group
+    #[command(flatten)]
+    pub group: GroupArgs,
+    /// Only keys in this state
+    #[arg(long)]
+    pub status: Option<KeyState>,
+    /// Page, from 1
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u64).range(1..))]
+    pub page: u64,
+    /// Keys per page
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..=1000))]
+    pub page_size: u64,
+    /// Show keys in clear text instead of masked
+    #[arg(long)]
+    pub show_keys: bool,
+}
+
+/// `keys delete`.
+#[derive(Args, Debug)]
+pub struct DeleteArgs {
+    /// The group
+    #[command(flatten)]
+    pub group: GroupArgs,
+    /// Keys with these ids, as `keys list` shows them; without this and the next two, keys are read from standard input
+    #[arg(long, value_name = "ID", num_args = 1.., conflicts_with_all = ["invalid", "all"])]
+    pub id: Vec<i64>,
+    /// All invalid keys of the group
+    #[arg(long, conflicts_with = "all")]
+    pub invalid: bool,
+    /// All keys of the group
+    #[arg(long)]
+    pub all: bool,
+    /// Do not ask before deleting all keys, or all invalid ones
+    #[arg(long, short)]
+    pub yes: bool,
+}
+
+/// `validate-keys`.
+#[derive(Args, Debug)]
+pub struct ValidateArgs {
+    /// File with keys; `-` = standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub file: PathBuf,
+    /// Wire format of the provider: openai, openai-response, gemini or anthropic
+    #[arg(long)]
+    pub channel: Channel,
+    /// Base URL of the provider [default: the channel's own provider]
+    #[arg(long, value_hint = ValueHint::Url)]
+    pub upstream: Option<String>,
+    /// Model to ask [default: a cheap one of the channel's own provider]
+    #[arg(long)]
+    pub model: Option<String>,
+    /// Path of the call [default: the channel's]
+    #[arg(long, value_name = "PATH")]
+    pub endpoint: Option<String>,
+    /// Calls at the same time
+    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub concurrency: u16,
+    /// Seconds that one call may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=600))]
+    pub timeout: u64,
+    /// Write the valid keys to this file, readable by you alone
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub write_valid: Option<PathBuf>,
+}
+
+/// `config`.
+#[derive(Args, Debug)]
+pub struct ConfigArgs {
+    /// Write the documents made from the declarations of settings into the current directory, a checkout of the source
+    #[arg(long)]
+    pub write_docs: bool,
+}
+
+/// `health`.
+#[derive(Args, Debug)]
+pub struct HealthArgs {
+    /// Which node
+    #[command(flatten)]
+    pub node: NodeArgs,
+    /// Ask whether it can serve (database, routing), not only whether it lives
+    #[arg(long)]
+    pub ready: bool,
+}
+
+fn first_state(text: &str) -> Result<KeyState, String> {
+    match text.parse() {
+        Ok(state @ (KeyState::Pending | KeyState::Active)) => Ok(state),
+        _ => Err("keys begin as pending or active".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{CommandFactory, error::ErrorKind};
+
+    use super::*;
+
+    #[test]
+    fn the_command_tree_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_command_means_serve() {
+        assert!(Cli::try_parse_from(["gpt-load"]).unwrap().command.is_none());
+        assert!(matches!(Cli::try_parse_from(["gpt-load", "serve"]).unwrap().command, Some(Command::Serve)));
+    }
+
+    #[test]
+    fn good_lines_parse() {
+        for line in [
+            "keys add default --state pending --url http://127.0.0.1:3001",
+            "keys import 7 a.txt b.txt --json",
+            "--json keys export default --status invalid -o out.txt --auth-key-file key",
+            "keys list default --page 2 --page-size 1000 --status degraded --show-keys",
+            "keys delete default --id 1 2 3",
+            "keys delete default --all --yes",
+            "keys validate default",
+            "groups list -q",
+            "groups show default",
+            "validate-keys - --channel openai",
+            "validate-keys keys.txt --channel gemini --upstream http://127.0.0.1:1 --model m --concurrency 50 --timeout 5",
+            "config --write-docs",
+            "health --ready",
+            "stats",
+            "blacklist",
+            "reset-keys",
+        ] {
+            let parsed = Cli::try_parse_from(std::iter::once("gpt-load").chain(line.split(' ')));
+            assert!(parsed.is_ok(), "{line}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn bad_lines_are_refused() {
+        for (line, kind) in [
+            ("keys add", ErrorKind::MissingRequiredArgument),
+            ("keys add default sk-secret", ErrorKind::UnknownArgument),
+            ("keys add default --state invalid", ErrorKind::ValueValidation),
+            ("keys import default", ErrorKind::MissingRequiredArgument),
+            ("keys list default --page 0", ErrorKind::ValueValidation),
+            ("keys list default --page-size 1001", ErrorKind::ValueValidation),
+            ("keys delete default --all --invalid", ErrorKind::ArgumentConflict),
+            ("keys delete default --all --id 1", ErrorKind::ArgumentConflict),
+            ("validate-keys keys.txt", ErrorKind::MissingRequiredArgument),
+            ("validate-keys keys.txt --channel cohere", ErrorKind::ValueValidation),
+            ("stats --auth-key secret", ErrorKind::UnknownArgument),
+            ("takeover", ErrorKind::InvalidSubcommand),
+        ] {
+            let parsed = Cli::try_parse_from(std::iter::once("gpt-load").chain(line.split(' ')));
+            assert_eq!(parsed.unwrap_err().kind(), kind, "{line}");
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Checks of single values beyond type and range.
+
+use url::Url;
+
+pub(super) fn base_path(text: &str) -> Result<(), &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
+    let good = text.starts_with('/') && !text.contains("//") && !text.contains("..") && text.bytes().all(plain);
+    good.then_some(()).ok_or("must be / or a path such as /gateway")
+}
+
+pub(super) fn group_name(text: &str) -> Result<(), &'static str> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte);
+    (text.len() <= 100 && text.bytes().all(plain))
+        .then_some(())
+        .ok_or("must be 1 to 100 small letters, digits, hyphens or underscores")
+}
+
+/// A proxy URL; `host:port` alone means `http://`.
+pub(super) fn proxy_url(text: &str) -> Result<(), &'static str> {
+    let schemes = ["http", "https", "socks5", "socks5h"];
+    let good =
+        if text.contains("://") { has_host(text, &schemes) } else { has_host(&format!("http://{text}"), &schemes) };
+    good.then_some(()).ok_or("must be the URL of an http, https, socks5 or socks5h proxy")
+}
+
+pub(super) fn base_urls(text: &str) -> Result<(), &'static str> {
+    text.split(',')
+        .map(str::trim)
+        .all(|url| url.is_empty() || has_host(url, &["http", "https"]))
+        .then_some(())
+        .ok_or("must be http:// or https:// URLs, separated by commas")
+}
+
+fn has_host(text: &str, schemes: &[&str]) -> bool {
+    Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()) && url.host_str().is_some_and(|h| !h.is_empty()))
+}

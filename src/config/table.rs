@@ -1,0 +1,259 @@
+//! The table of all static settings: sections in order, variables in order within them.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use gpt_load_schema::{secret::Secret, settings::Text};
+use ipnet::IpNet;
+use tracing::level_filters::LevelFilter;
+
+use super::{
+    check,
+    dsn::{check_database, check_redis},
+    error::ConfigError,
+    parse::{JournalFsync, LogFormat},
+    reload::Change,
+    values::Values,
+    variable::{Secrecy, Section, Unit, Variable, variables},
+};
+
+variables! {
+    Server {
+        HOST host: String = "0.0.0.0" {}
+            "监听地址。"
+            "Address to listen on."
+            "待ち受けアドレス。"
+        PORT port: u16 = "3001" { min: 1, max: 65_535 }
+            "监听端口。"
+            "Port to listen on."
+            "待ち受けポート。"
+        BASE_PATH base_path: String = "/" { check: check::base_path }
+            "位于反向代理之后时的路径前缀。"
+            "Path prefix behind a reverse proxy."
+            "リバースプロキシの背後で使うパスのプレフィックス。"
+        WORKERS workers: usize = "{cores}" { min: 1, max: 1024 }
+            "处理请求的线程数。"
+            "Threads that serve requests."
+            "リクエストを処理するスレッド数。"
+        MAX_CONCURRENT_REQUESTS max_concurrent_requests: usize = "100" { min: 1, hot: true }
+            "同时处理的请求数上限；超出时返回 503。健康检查和静态文件不计入。"
+            "Requests in progress; more are answered 503. Health checks and static files do not count."
+            "同時に処理するリクエスト数の上限。超えた分には 503 を返します。ヘルスチェックと静的ファイルは数えません。"
+        SERVER_READ_TIMEOUT server_read_timeout: Duration = "60" { unit: Unit::Seconds }
+            "接收完整请求的时限；0 表示不限制。"
+            "Time to receive a request; 0 = no limit."
+            "リクエスト全体を受信する制限時間。0 は無制限です。"
+        SERVER_WRITE_TIMEOUT server_write_timeout: Duration = "600" { unit: Unit::Seconds }
+            "响应在没有任何进展时的时限；不会中断仍在传输的流。0 表示不限制。"
+            "Time for which an answer may stand still; does not cut a stream that moves. 0 = no limit."
+            "応答が進まない状態の制限時間。データが流れているストリームは切断しません。0 は無制限です。"
+        SERVER_IDLE_TIMEOUT server_idle_timeout: Duration = "120" { unit: Unit::Seconds }
+            "空闲客户端连接的保留时间。"
+            "How long an unused client connection is kept."
+            "使われていないクライアント接続を保持する時間。"
+        SERVER_GRACEFUL_SHUTDOWN_TIMEOUT server_graceful_shutdown_timeout: Duration = "10" { unit: Unit::Seconds }
+            "停止时等待进行中请求完成的时间，不少于 10 秒。"
+            "Time that requests in progress have to end when the node stops; at least 10."
+            "停止時に処理中のリクエストの完了を待つ時間。10 秒以上です。"
+        TLS_CERT_FILE tls_cert_file: Option<PathBuf> = "" {}
+            "HTTPS 证书链文件（PEM），需与 TLS_KEY_FILE 同时设置；文件变化后自动重新加载。"
+            "PEM file with the certificate chain for HTTPS, together with TLS_KEY_FILE; reloaded when it changes."
+            "HTTPS 証明書チェーンの PEM ファイル。TLS_KEY_FILE と併せて設定します。変更されると再読み込みします。"
+        TLS_KEY_FILE tls_key_file: Option<PathBuf> = "" {}
+            "HTTPS 私钥文件（PEM）。"
+            "PEM file with the private key for HTTPS."
+            "HTTPS 秘密鍵の PEM ファイル。"
+        TRUSTED_PROXIES trusted_proxies: Vec<IpNet> = "" { hot: true }
+            "可信反向代理的地址或网段；只采信来自它们的 X-Forwarded-For。"
+            "Addresses or networks of reverse proxies whose X-Forwarded-For counts."
+            "X-Forwarded-For を信頼するリバースプロキシのアドレスまたはネットワーク。"
+        TZ tz: Option<String> = "" { planned: true }
+            "日志与图表使用的时区，例如 Asia/Shanghai；默认为系统时区。"
+            "Time zone of logs and charts, such as Asia/Shanghai; the system's when empty."
+            "ログとグラフのタイムゾーン（例：Asia/Tokyo）。空の場合はシステムの設定に従います。"
+    }
+    Security {
+        AUTH_KEY auth_key: Option<Secret> = "" { secrecy: Secrecy::Secret }
+            "管理密钥；为空时在首次启动时生成并保存在数据目录。"
+            "Management key; when empty, one is generated at the first start and kept in the data folder."
+            "管理キー。空の場合は初回起動時に生成し、データフォルダーに保存します。"
+        ENCRYPTION_KEY encryption_key: Option<Secret> = "" { secrecy: Secrecy::Secret }
+            "加密数据库中密钥的口令；为空时以明文存储。"
+            "Passphrase that encrypts keys in the database; they are plain text when it is empty."
+            "データベース内のキーを暗号化するパスフレーズ。空の場合は平文で保存します。"
+        ENCRYPTION_KEY_PREVIOUS encryption_key_previous: Option<Secret> = "" {
+            secrecy: Secrecy::Secret,
+            planned: true,
+        }
+            "更换 ENCRYPTION_KEY 时的旧口令。"
+            "The former passphrase while ENCRYPTION_KEY is being changed."
+            "ENCRYPTION_KEY を変更する際の以前のパスフレーズ。"
+        ALLOW_ANONYMOUS_PROXY allow_anonymous_proxy: bool = "false" { hot: true }
+            "允许不带代理密钥的代理请求。"
+            "Proxies requests that carry no proxy key."
+            "プロキシキーのないリクエストも中継します。"
+    }
+    Storage {
+        DATA_DIR data_dir: PathBuf = "./data" {}
+            "存放数据库文件、日志缓冲和生成密钥的目录。"
+            "Folder of the database file, the journal and generated keys."
+            "データベースファイル、ジャーナル、生成したキーを置くフォルダー。"
+        DATABASE_DSN database_dsn: String = "{data_dir}/gpt-load.db" {
+            secrecy: Secrecy::Credentials,
+            check: check_database,
+        }
+            "SQLite 文件路径；本版本拒绝使用 postgres://… 和 user:password@tcp(host:port)/database 启动。"
+            "Path of a SQLite file; with postgres://… or user:password@tcp(host:port)/database this version does not start."
+            "SQLite のファイルパス。このバージョンは postgres://… や user:password@tcp(host:port)/database では起動しません。"
+        DATABASE_READ_DSN database_read_dsn: Option<Secret> = "" {
+            secrecy: Secrecy::Credentials,
+            planned: true,
+            check: check_database,
+        }
+            "用于日志和仪表盘查询的只读副本。"
+            "Read replica for the queries of logs and dashboard."
+            "ログとダッシュボードの照会に使う読み取り専用レプリカ。"
+        REDIS_DSN redis_dsn: Option<Secret> = "" { secrecy: Secrecy::Credentials, check: check_redis }
+            "集群使用的 Redis：redis://、rediss:// 或 unix://；为空表示单节点。本版本设置后拒绝启动。"
+            "Redis of a cluster: redis://, rediss:// or unix://; empty = a single node. With it this version does not start."
+            "クラスターの Redis：redis://、rediss://、unix://。空の場合は単一ノードです。このバージョンは設定すると起動しません。"
+        IS_SLAVE is_slave: bool = "false" {}
+            "从节点：永不参选主节点。本版本设置后拒绝启动。"
+            "A follower: never stands for leader. With it this version does not start."
+            "フォロワーとして動作し、リーダーに立候補しません。このバージョンは設定すると起動しません。"
+        NODE_NAME node_name: String = "{hostname}" { planned: true }
+            "节点名称，在集群中必须唯一。"
+            "Name of the node, unique in its cluster."
+            "ノード名。クラスター内で一意にします。"
+        JOURNAL_FSYNC journal_fsync: JournalFsync = "interval" {
+            values: &["never", "interval", "always"],
+            planned: true,
+        }
+            "日志缓冲何时落盘：由系统决定、每秒或每条记录。"
+            "When the journal reaches the disk: when the system decides, every second, or with each record."
+            "ジャーナルをディスクに書き込む時期：システム任せ、毎秒、またはレコードごと。"
+        JOURNAL_MAX_BYTES journal_max_bytes: u64 = "1GiB" { unit: Unit::Bytes, min: 1_048_576, planned: true }
+            "日志缓冲的大小上限；写满后先丢弃最旧的请求日志。"
+            "Size of the journal; when it is full the oldest request logs go first."
+            "ジャーナルの最大サイズ。いっぱいになると最も古いリクエストログから破棄します。"
+    }
+    Proxy {
+        DEFAULT_GROUP default_group: String = "default" { hot: true, check: check::group_name }
+            "根路径入口（/v1/…）使用的分组。"
+            "Group of the root entrance (/v1/…)."
+            "ルートの入口（/v1/…）が使うグループ。"
+        REPLAY_BUFFER_BYTES replay_buffer_bytes: usize = "16MiB" { unit: Unit::Bytes, hot: true }
+            "为重试缓冲的请求体大小上限；更大的请求直接转发，不重试。"
+            "Request bodies up to this size are kept for retries; larger ones stream through with one attempt."
+            "再試行のために保持するリクエスト本文の上限。より大きい本文は 1 回だけ直接転送します。"
+        MAX_REQUEST_BYTES max_request_bytes: u64 = "256MiB" { unit: Unit::Bytes, hot: true }
+            "请求体大小上限，0 表示不限制；超出时返回 413。"
+            "Largest request body; 0 = no limit. Larger ones are answered 413."
+            "リクエスト本文の最大サイズ。0 は無制限です。超えると 413 を返します。"
+        ALLOW_LINK_LOCAL_UPSTREAMS allow_link_local_upstreams: bool = "false" {}
+            "允许上游和代理使用链路本地地址（云元数据服务）。"
+            "Allows upstreams and proxies at link-local addresses (cloud metadata services)."
+            "リンクローカルアドレス（クラウドのメタデータサービス）のアップストリームとプロキシを許可します。"
+        EXTRA_CA_FILE extra_ca_file: Option<PathBuf> = "" {}
+            "额外信任的根证书文件（PEM），用于上游、数据库和 Redis。"
+            "PEM file with more roots to trust for upstreams, databases and Redis."
+            "アップストリーム、データベース、Redis で追加に信頼するルート証明書の PEM ファイル。"
+        HTTP_PROXY http_proxy: Option<Secret> = "" {
+            former: &["http_proxy"],
+            secrecy: Secrecy::Credentials,
+            check: check::proxy_url,
+        }
+            "访问 http:// 上游使用的代理；设置项 proxy_url 优先。"
+            "Proxy for http:// upstreams; the setting proxy_url rules over it."
+            "http:// アップストリームに使うプロキシ。設定 proxy_url が優先します。"
+        HTTPS_PROXY https_proxy: Option<Secret> = "" {
+            former: &["https_proxy"],
+            secrecy: Secrecy::Credentials,
+            check: check::proxy_url,
+        }
+            "访问 https:// 上游使用的代理。"
+            "Proxy for https:// upstreams."
+            "https:// アップストリームに使うプロキシ。"
+        ALL_PROXY all_proxy: Option<Secret> = "" {
+            former: &["all_proxy"],
+            secrecy: Secrecy::Credentials,
+            check: check::proxy_url,
+        }
+            "没有更具体的代理时，所有上游使用的代理。"
+            "Proxy for all upstreams without a more specific one."
+            "個別の指定がないすべてのアップストリームに使うプロキシ。"
+        NO_PROXY no_proxy: Vec<String> = "" { former: &["no_proxy"] }
+            "不经代理访问的主机、域名后缀或网段；* 表示全部。"
+            "Hosts, domain suffixes or networks that are reached without a proxy; * = all."
+            "プロキシを使わないホスト、ドメインサフィックス、ネットワーク。* はすべてを表します。"
+    }
+    OneFile {
+        KEYS_FILE keys_file: Option<PathBuf> = "{keys_file}" {}
+            "每行一个密钥的文件，其密钥进入默认分组；默认使用存在的 keys.txt。"
+            "File with one key per line for the default group; keys.txt when there is one."
+            "1 行に 1 つのキーを書いたファイル。デフォルトグループに入ります。既定では存在する keys.txt を使います。"
+        START_INDEX start_index: usize = "0" {}
+            "轮询从第几个密钥开始。"
+            "Key with which the rotation starts, from 0."
+            "ローテーションを開始するキーの番号（0 から）。"
+        OPENAI_BASE_URL openai_base_url: Vec<String> = "" { check: check::base_urls }
+            "默认分组的上游地址，以逗号分隔，权重相同；每次启动时以此为准。"
+            "Upstreams of the default group, separated by commas, of equal weight; rules at every start."
+            "デフォルトグループのアップストリーム。カンマ区切りで重みは同じです。起動のたびにこの値が使われます。"
+    }
+    Cors {
+        ENABLE_CORS enable_cors: bool = "false" {}
+            "允许其他来源的网页访问。"
+            "Lets pages of other origins call this node."
+            "他のオリジンのページからの呼び出しを許可します。"
+        ALLOWED_ORIGINS allowed_origins: Vec<String> = "" {}
+            "允许的来源，* 表示全部。"
+            "Origins that may call; * = all."
+            "許可するオリジン。* はすべてを表します。"
+        ALLOWED_METHODS allowed_methods: Vec<String> = "GET,POST,PUT,DELETE,OPTIONS" {}
+            "允许的方法。"
+            "Methods that they may use."
+            "許可するメソッド。"
+        ALLOWED_HEADERS allowed_headers: Vec<String> = "*" {}
+            "允许的请求头。"
+            "Headers that they may send."
+            "許可するヘッダー。"
+        ALLOW_CREDENTIALS allow_credentials: bool = "false" {}
+            "允许携带凭证。"
+            "Whether they may send credentials."
+            "資格情報の送信を許可します。"
+    }
+    Observability {
+        LOG_LEVEL log_level: LevelFilter = "info" {
+            values: &["trace", "debug", "info", "warn", "error", "off"],
+            hot: true,
+        }
+            "日志级别。"
+            "Least severe level that is logged."
+            "記録するログの最低レベル。"
+        LOG_FORMAT log_format: LogFormat = "text" { values: &["text", "json"] }
+            "日志格式。"
+            "Form of log lines."
+            "ログの形式。"
+        LOG_ENABLE_FILE log_enable_file: bool = "false" {}
+            "除标准输出外，同时写入日志文件。"
+            "Writes logs to a file as well as to standard output."
+            "標準出力に加えてファイルにもログを書き込みます。"
+        LOG_FILE_PATH log_file_path: PathBuf = "{data_dir}/logs/app.log" {}
+            "日志文件；每天轮换，保留 7 个。"
+            "Log file; rotated daily, seven are kept."
+            "ログファイル。毎日ローテーションし、7 個を保持します。"
+        METRICS_TOKEN metrics_token: Option<Secret> = "" { secrecy: Secrecy::Secret, hot: true, planned: true }
+            "访问 /metrics 的令牌；AUTH_KEY 始终可用。"
+            "Token that opens /metrics; AUTH_KEY always does."
+            "/metrics を開くトークン。AUTH_KEY でも常に開けます。"
+        METRICS_PUBLIC metrics_public: bool = "false" { hot: true, planned: true }
+            "公开 /metrics。"
+            "Opens /metrics to everyone."
+            "/metrics を公開します。"
+    }
+}
+
+/// The declaration of the variable `name`.
+pub fn variable(name: &str) -> Option<&'static Variable> {
+    VARIABLES.iter().find(|variable| variable.name == name)
+}

@@ -1,0 +1,16 @@
+//! GPT-Load: a transparent gateway between applications and AI providers.
+//!
+//! `proxy` is the data path, `channel` knows the providers' formats, `upstream` makes the outbound calls, `admin` serves
+//! the management API, `config` reads the configuration, `node` puts the parts together, `cli` is the command line.
+
+pub mod admin;
+pub mod channel;
+pub mod cli;
+pub mod client_ip;
+pub mod config;
+pub mod node;
+pub mod proxy;
+pub mod server;
+pub mod setup;
+pub mod telemetry;
+pub mod upstream;

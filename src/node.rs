@@ -1,0 +1,364 @@
+//! The composition root: puts the parts of a node together, runs them, and stops them without losing anything.
+
+use std::{
+    io::Write as _,
+    net::{SocketAddr, TcpListener, ToSocketAddrs},
+    pin::pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_server::ServerHandle;
+use actix_web::web;
+use anyhow::{Context, bail};
+use gpt_load_actors::{
+    commands::Command,
+    runtime::{Runtime, SettingsSource},
+};
+use gpt_load_schema::{
+    secret::Secret,
+    store::{Claim, Store},
+    time::Timestamp,
+};
+use tokio::{sync::mpsc, task::JoinHandle, time::interval};
+
+use crate::{
+    admin::{AdminState, AppFacts},
+    config::{Change, Config, ConfiguredSettings, Loaded, Reloader, SharedConfig, process_environment},
+    proxy::{limit::ConcurrencyLimit, state::ProxyState, table::Table},
+    server::{self, ServerOptions, cors::Cors, tls::CertificateFiles},
+    setup::{first_start, greeting::Greeting, management_key, management_key::Origin, one_file::OneFile},
+    telemetry::Telemetry,
+    upstream::{Clients, ProxyEnv, Tls},
+};
+
+/// How often certificate files are looked at.
+const CERTIFICATES_EVERY: Duration = Duration::from_secs(30);
+/// Part of the shutdown time kept for bringing outcomes and log rows into the database.
+const FLUSH_RESERVE: Duration = Duration::from_secs(5);
+
+/// A running node.
+pub struct Node {
+    address: SocketAddr,
+    url: String,
+    server: ServerHandle,
+    serving: JoinHandle<std::io::Result<()>>,
+    background: Vec<JoinHandle<()>>,
+    runtime: Runtime,
+    store: Store,
+    config: SharedConfig,
+    concurrency: ConcurrencyLimit,
+    management_key: Secret,
+    greeting: String,
+    _claim: Claim,
+}
+
+impl Node {
+    /// Starts a node. When this returns it serves.
+    ///
+    /// # Errors
+    ///
+    /// A sentence for people: what could not be opened, bound or read, and what to change.
+    pub async fn start(loaded: Loaded) -> anyhow::Result<Self> {
+        // The first call wins; a second node in the same process finds the same provider.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let config = &loaded.config;
+        refuse_what_is_not_built(config)?;
+        let one_file = OneFile::configured(config.keys_file.as_deref(), &config.openai_base_url, &config.default_group);
+        let keys_file = one_file.as_ref().map(OneFile::read).transpose()?;
+        let tls = certificates(config)?;
+        let outbound_tls = Tls::system(config.extra_ca_file.as_deref())?;
+        let outbound_proxies = outbound_proxies(config)?;
+        let listener = bind(config)?;
+        let address = listener.local_addr()?;
+        let url = public_url(config, address);
+
+        let claim = Claim::of(&config.database_dsn, &config.node_name)?;
+        let store = Store::open(&config.database_dsn, config.encryption_key.as_ref()).await?;
+        let management_key = management_key::obtain(config.auth_key.as_ref(), &config.data_dir)?;
+        let shared = SharedConfig::new(config.clone());
+        let table = Arc::new(Table::new(outbound_proxies, config.allow_link_local_upstreams));
+        let settings: Arc<dyn SettingsSource> = Arc::new(ConfiguredSettings::new(shared.clone()));
+        let runtime = Runtime::start(store.clone(), Arc::clone(&settings), Arc::clone(&table) as _).await?;
+        let seeds = first_start::seeds(&store, &management_key, url.clone()).await?;
+        if !seeds.settings.is_empty() {
+            runtime.execute(Command::PutSettings(seeds.settings)).await?;
+        }
+
+        let mut background = Vec::new();
+        if let (Some(one_file), Some(reading)) = (&one_file, keys_file) {
+            let group = one_file.apply(&store, &runtime, &reading).await?;
+            start_rotation_at(&table, &config.default_group, config.start_index);
+            background.push(tokio::spawn(one_file.clone().watch(group, reading, store.clone(), runtime.clone())));
+        }
+        let open_set_up =
+            one_file.is_some() && management_key.origin != Origin::Configured && address.ip().is_loopback();
+        let has_default_group = table.load().get(&config.default_group).is_some();
+        let greeting = Greeting {
+            url: &url,
+            management_key: &management_key,
+            new_proxy_key: seeds.proxy_key.as_ref(),
+            default_group: has_default_group.then_some(config.default_group.as_str()),
+            anonymous: open_set_up || config.allow_anonymous_proxy,
+            is_shared: table.load().accepts(&management_key.secret),
+        }
+        .text();
+
+        let concurrency = ConcurrencyLimit::new(config.max_concurrent_requests);
+        let state = Arc::new(ProxyState {
+            table,
+            runtime: runtime.clone(),
+            concurrency: concurrency.clone(),
+            config: shared.clone(),
+            open_set_up,
+            base_path: config.base_path.trim_end_matches('/').to_owned(),
+        });
+        let facts = AppFacts {
+            started_at: Timestamp::now(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            default_group: config.default_group.clone(),
+            allow_link_local: config.allow_link_local_upstreams,
+            upstreams_ruled: !config.openai_base_url.is_empty(),
+            trusted_proxies: config.trusted_proxies.clone(),
+        };
+        let published = state.table.published();
+        let admin = AdminState::new(store.clone(), runtime.clone(), settings, published, &management_key.secret, facts);
+        let admin = web::Data::new(admin);
+        if let Some(files) = &tls {
+            background.push(tokio::spawn(follow_certificates(Arc::clone(files))));
+        }
+        let options = server_options(config)?;
+        let connect = move || Clients::new(outbound_tls.clone());
+        let server = server::serve(listener, tls.as_ref(), &options, &state, &admin, connect)?;
+        let handle = server.handle();
+        let serving = tokio::spawn(server);
+        Ok(Self {
+            address,
+            url,
+            server: handle,
+            serving,
+            background,
+            runtime,
+            store,
+            config: shared,
+            concurrency,
+            management_key: management_key.secret,
+            greeting,
+            _claim: claim,
+        })
+    }
+
+    /// Where the node listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Base URL for clients on this machine.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The node's actors.
+    pub const fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// The node's database.
+    pub const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Requests of the data path in flight.
+    pub fn in_flight(&self) -> usize {
+        self.concurrency.in_flight()
+    }
+
+    /// The management key in force.
+    pub const fn management_key(&self) -> &Secret {
+        &self.management_key
+    }
+
+    /// What a person at the terminal is told.
+    pub fn greeting(&self) -> &str {
+        &self.greeting
+    }
+
+    /// Brings changes of the configuration into force as they come.
+    async fn follow_configuration(&self, mut changes: mpsc::UnboundedReceiver<Change>, telemetry: &Telemetry) {
+        while let Some(change) = changes.recv().await {
+            let config = self.config.load_full();
+            self.concurrency.set(config.max_concurrent_requests);
+            telemetry.set_level(config.log_level);
+            if change.initial
+                && let Err(error) = self.runtime.reload().await
+            {
+                tracing::warn!(%error, "changed initial values of settings are not in force yet");
+            }
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Stops: no new requests, time for those in flight, then everything that is known goes to the database.
+    pub async fn stop(self) {
+        self.server.stop(true).await;
+        if let Err(error) = self.serving.await {
+            tracing::error!(%error, "the HTTP server ended badly");
+        }
+        for task in self.background {
+            task.abort();
+        }
+        self.runtime.stop().await;
+    }
+}
+
+/// Runs a node in the working directory until SIGINT or SIGTERM.
+///
+/// # Errors
+///
+/// As [`Node::start`].
+pub fn run(loaded: Loaded) -> anyhow::Result<()> {
+    let telemetry = Telemetry::start(&loaded.config)?;
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    for note in &loaded.notes {
+        tracing::info!("{note}");
+    }
+    actix_web::rt::System::new().block_on(async {
+        let mut stop = pin!(stop_signal()?);
+        let node = tokio::select! {
+            node = Node::start(loaded) => node?,
+            () = &mut stop => return Ok(()),
+        };
+        if let Err(error) = std::io::stdout().write_all(node.greeting().as_bytes()) {
+            tracing::warn!(%error, "nobody could be greeted at the terminal");
+        }
+        let (changes, changed) = mpsc::unbounded_channel();
+        let reloader = Reloader {
+            dir: std::env::current_dir()?,
+            environment: process_environment().collect(),
+            shared: node.config.clone(),
+        };
+        // The receiver lives as long as the node, so a change that finds none comes after the end.
+        let watch = reloader.watch(move |change| _ = changes.send(change.clone()));
+        if let Err(error) = &watch {
+            tracing::warn!(%error, "changes of .env and gpt-load.toml are not noticed; restart after changing them");
+        }
+        let following = node.follow_configuration(changed, &telemetry);
+        tokio::select! {
+            () = stop => {}
+            () = following => {}
+        }
+        tracing::info!("stopping: requests in flight get their time");
+        node.stop().await;
+        tracing::info!("stopped");
+        Ok(())
+    })
+}
+
+/// Takes over SIGINT and SIGTERM; what it answers ends when one of them comes.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        Ok(async move {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+        })
+    }
+    #[cfg(not(unix))]
+    Ok(async {
+        // Without the signal, the operating system ends the process in its own way.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
+}
+
+fn refuse_what_is_not_built(config: &Config) -> anyhow::Result<()> {
+    if config.redis_dsn.is_some() {
+        bail!("REDIS_DSN: this version runs as a single node and cannot use Redis; unset it");
+    }
+    if config.is_slave {
+        bail!("IS_SLAVE: this version runs as a single node; unset it");
+    }
+    Ok(())
+}
+
+fn certificates(config: &Config) -> anyhow::Result<Option<Arc<CertificateFiles>>> {
+    match (&config.tls_cert_file, &config.tls_key_file) {
+        (Some(cert), Some(key)) => Ok(Some(CertificateFiles::open(cert.clone(), key.clone())?)),
+        _ => Ok(None),
+    }
+}
+
+fn bind(config: &Config) -> anyhow::Result<TcpListener> {
+    let wanted = (config.host.as_str(), config.port);
+    let address = wanted
+        .to_socket_addrs()
+        .ok()
+        .and_then(|mut addresses| addresses.next())
+        .with_context(|| format!("HOST: `{}` is no address of this machine", config.host))?;
+    let listener = TcpListener::bind(address)
+        .with_context(|| format!("cannot listen on {address}; is another program using the port? (HOST, PORT)"))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+fn public_url(config: &Config, address: SocketAddr) -> String {
+    let scheme = if config.tls_cert_file.is_some() { "https" } else { "http" };
+    let host = if address.ip().is_unspecified() { "localhost".to_owned() } else { config.host.clone() };
+    format!("{scheme}://{host}:{}{}", address.port(), config.base_path.trim_end_matches('/'))
+}
+
+fn server_options(config: &Config) -> anyhow::Result<ServerOptions> {
+    let cors = config
+        .enable_cors
+        .then(|| {
+            let origins = config.allowed_origins.clone();
+            Cors::new(origins, &config.allowed_methods, &config.allowed_headers, config.allow_credentials)
+        })
+        .transpose()
+        .map_err(|name| anyhow::anyhow!("{name}: holds a character that no HTTP header may carry"))?;
+    Ok(ServerOptions {
+        workers: config.workers,
+        read_timeout: config.server_read_timeout,
+        write_timeout: config.server_write_timeout,
+        idle_timeout: config.server_idle_timeout,
+        shutdown_timeout: config.server_graceful_shutdown_timeout.saturating_sub(FLUSH_RESERVE),
+        cors,
+    })
+}
+
+fn start_rotation_at(table: &Table, group: &str, index: usize) {
+    if let Some(route) = table.load().get(group) {
+        route.pool.seek(index as u64);
+    }
+}
+
+pub(crate) fn outbound_proxies(config: &Config) -> anyhow::Result<ProxyEnv> {
+    let no_proxy = config.no_proxy.join(",");
+    let variable = |name: &str| match name {
+        "HTTP_PROXY" => config.http_proxy.as_ref().map(|url| url.expose().to_owned()),
+        "HTTPS_PROXY" => config.https_proxy.as_ref().map(|url| url.expose().to_owned()),
+        "ALL_PROXY" => config.all_proxy.as_ref().map(|url| url.expose().to_owned()),
+        "NO_PROXY" => Some(no_proxy.clone()),
+        _ => None,
+    };
+    Ok(ProxyEnv::read(variable)?)
+}
+
+async fn follow_certificates(files: Arc<CertificateFiles>) {
+    let mut ticks = interval(CERTIFICATES_EVERY);
+    loop {
+        ticks.tick().await;
+        match files.refresh() {
+            Ok(true) => tracing::info!("the TLS certificate was read again"),
+            Ok(false) => {}
+            Err(error) => tracing::error!(%error, "the changed TLS certificate cannot be used; the old one stays"),
+        }
+    }
+}

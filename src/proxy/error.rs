@@ -1,0 +1,151 @@
+//! Refusals that the gateway itself makes on the data path, each with its status, code and advice.
+
+use std::time::Duration;
+
+use actix_web::{
+    HttpResponse,
+    http::{StatusCode, header},
+};
+use gpt_load_schema::channel::Channel;
+
+use crate::channel::error::native;
+
+/// Response header that says whose error it is.
+pub const ERROR_SOURCE: header::HeaderName = header::HeaderName::from_static("x-gpt-load-error-source");
+
+/// A refusal made by the gateway; its text carries no secret.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    /// No proxy key was sent.
+    #[error("no proxy key: send it as `Authorization: Bearer …`, `x-api-key`, `x-goog-api-key`, `api-key` or `?key=`")]
+    NoProxyKey,
+    /// The proxy key is not one of this group's or the installation's.
+    #[error("the proxy key is not accepted here; check `proxy_keys` in the settings or of the group")]
+    WrongProxyKey,
+    /// No such group.
+    #[error("there is no group `{0}`; GET /api/groups lists the groups of this gateway")]
+    UnknownGroup(String),
+    /// The root entrance has no group behind it.
+    #[error(
+        "there is no default group `{0}` behind this path: create it, set DEFAULT_GROUP, or use the base URL /proxy/{{group}}"
+    )]
+    NoDefaultGroup(String),
+    /// The path is none of the gateway's.
+    #[error("nothing is served at this path; requests for a provider go to /proxy/{{group}}/… or /v1/…")]
+    NoSuchPath,
+    /// The request's bytes cannot be understood.
+    #[error("{0}")]
+    BadRequest(String),
+    /// Strict redirects know nothing of the model.
+    #[error("model `{0}` is not configured in this group, which accepts only models with a redirect")]
+    ModelNotRedirected(String),
+    /// The body is over `MAX_REQUEST_BYTES`.
+    #[error("the request body is larger than {0} bytes (MAX_REQUEST_BYTES)")]
+    BodyTooLarge(u64),
+    /// The group must read the body, which is over `REPLAY_BUFFER_BYTES`.
+    #[error(
+        "this group changes request bodies (redirects or overrides), which works up to {0} bytes (REPLAY_BUFFER_BYTES)"
+    )]
+    BodyNotInspectable(usize),
+    /// The body did not arrive in time.
+    #[error("the request body did not arrive within {} s (SERVER_READ_TIMEOUT)", .0.as_secs())]
+    BodyTimeout(Duration),
+    /// `TRACE` would show the provider's key to the client, `CONNECT` would open a tunnel.
+    #[error("the method {0} is not carried to providers")]
+    MethodRefused(String),
+    /// WebSocket and the like.
+    #[error("this gateway does not carry protocol upgrades (WebSocket) yet")]
+    UpgradeUnsupported,
+    /// More requests at once than `MAX_CONCURRENT_REQUESTS`.
+    #[error("the gateway serves as many requests at once as MAX_CONCURRENT_REQUESTS allows; try again in a second")]
+    Overloaded,
+    /// The group has no key that may serve.
+    #[error("group `{0}` has no usable key: add keys, or look at GET /blacklist for why they are out")]
+    NoKeys(String),
+    /// Every key of the group rests.
+    #[error("every key of group `{group}` rests because of the provider's rate limits; the first returns in {} s", .retry_after.as_secs())]
+    AllResting {
+        /// The group.
+        group: String,
+        /// Until the first key returns, rounded up to whole seconds.
+        retry_after: Duration,
+    },
+    /// The way to the provider failed.
+    #[error("the provider could not be reached: {0}")]
+    Unreachable(String),
+    /// The provider did not answer in time.
+    #[error("the provider did not answer in time: {0}")]
+    UpstreamTimeout(String),
+    /// The group is stored with a configuration that cannot be used.
+    #[error("group `{group}` cannot be used: {reason}")]
+    Misconfigured {
+        /// The group.
+        group: String,
+        /// Which field and why.
+        reason: String,
+    },
+    /// A defect of the gateway.
+    #[error("the gateway failed to handle this request; the log has the details under the request id")]
+    Internal,
+}
+
+impl ProxyError {
+    /// HTTP status.
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::NoProxyKey | Self::WrongProxyKey => StatusCode::UNAUTHORIZED,
+            Self::UnknownGroup(_) | Self::NoDefaultGroup(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::BadRequest(_) | Self::ModelNotRedirected(_) => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge(_) | Self::BodyNotInspectable(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::MethodRefused(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::UpgradeUnsupported => StatusCode::NOT_IMPLEMENTED,
+            Self::Overloaded | Self::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::AllResting { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
+            Self::Misconfigured { .. } | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The contract's code word.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::NoProxyKey | Self::WrongProxyKey => "UNAUTHORIZED",
+            Self::UnknownGroup(_) | Self::NoDefaultGroup(_) | Self::NoSuchPath => "NOT_FOUND",
+            Self::BadRequest(_) | Self::ModelNotRedirected(_) => "BAD_REQUEST",
+            Self::BodyTooLarge(_) | Self::BodyNotInspectable(_) => "PAYLOAD_TOO_LARGE",
+            Self::BodyTimeout(_) => "REQUEST_TIMEOUT",
+            Self::MethodRefused(_) => "METHOD_NOT_ALLOWED",
+            Self::UpgradeUnsupported => "NOT_IMPLEMENTED",
+            Self::Overloaded => "TOO_MANY_CONCURRENT_REQUESTS",
+            Self::NoKeys(_) => "NO_KEYS_AVAILABLE",
+            Self::AllResting { .. } => "ALL_KEYS_RESTING",
+            Self::Unreachable(_) => "BAD_GATEWAY",
+            Self::UpstreamTimeout(_) => "GATEWAY_TIMEOUT",
+            Self::Misconfigured { .. } | Self::Internal => "INTERNAL_SERVER_ERROR",
+        }
+    }
+
+    /// Seconds after which trying again makes sense, where that is known.
+    fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::Overloaded => Some(1),
+            Self::AllResting { retry_after, .. } => Some(retry_after.as_secs().max(1)),
+            _ => None,
+        }
+    }
+
+    /// The answer, in the channel's native error shape so that official SDKs raise their typed exception.
+    pub fn response(&self, channel: Channel) -> HttpResponse {
+        let status = self.status();
+        let mut response = HttpResponse::build(status);
+        response
+            .insert_header((header::CONTENT_TYPE, "application/json; charset=utf-8"))
+            .insert_header((ERROR_SOURCE, "gateway"));
+        if let Some(seconds) = self.retry_after() {
+            response.insert_header((header::RETRY_AFTER, seconds));
+        }
+        response.body(native(channel, status.as_u16(), self.code(), &self.to_string()))
+    }
+}

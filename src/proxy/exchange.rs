@@ -1,0 +1,301 @@
+//! One client request from its admission to its one final log row.
+
+use std::{sync::Arc, time::Instant};
+
+use gpt_load_actors::{
+    pool::{KeyLease, Verdict},
+    runtime::Runtime,
+};
+use gpt_load_schema::{
+    ids::KeyId,
+    log::{OutcomeClass, RequestLog, RequestType},
+    secret::Secret,
+    time::Timestamp,
+};
+use http::Method;
+use uuid::Uuid;
+
+use super::{error::ProxyError, limit::Permit, pick::Pick, table::Route};
+use crate::{
+    channel::{classify, error::redact, tap::TapReport},
+    telemetry::access::{self, Access},
+};
+
+/// Status of the log row when the client hung up, as nginx has it.
+const CLIENT_CLOSED_REQUEST: u16 = 499;
+
+/// What is known of a request before its first attempt.
+pub struct Admitted {
+    /// UUIDv7.
+    pub request_id: Uuid,
+    /// When the request arrived.
+    pub arrived: Instant,
+    /// Method.
+    pub method: Method,
+    /// Group named by the client.
+    pub entrance: Arc<Route>,
+    /// Client address.
+    pub source_ip: String,
+    /// Path and query as received, without the proxy key.
+    pub request_path: String,
+    /// `User-Agent`, for groups that log bodies.
+    pub user_agent: String,
+}
+
+/// One client request. However it ends, also when it is dropped, its key gets one outcome per attempt and the log one
+/// final row.
+pub struct Exchange {
+    admitted: Admitted,
+    runtime: Runtime,
+    _permit: Permit,
+    /// The group that serves; differs from the entrance for aggregates.
+    pub used: Arc<Route>,
+    /// Model the client asked for.
+    pub model: String,
+    /// Whether the client asked for a stream.
+    pub is_stream: bool,
+    /// Only when the group logs bodies.
+    pub request_body: String,
+    attempt: u32,
+    current: Option<Attempt>,
+    first_byte_ms: Option<i64>,
+    concluded: bool,
+}
+
+/// The attempt under way, or the last one when it is over.
+struct Attempt {
+    lease: Option<KeyLease>,
+    key: (KeyId, Secret),
+    pick: Option<Pick>,
+    base_url: Arc<str>,
+    upstream_addr: String,
+}
+
+/// How a request ended, for its final row.
+pub struct Ending {
+    /// Upstream's status, or the gateway's own.
+    pub status: u16,
+    /// What the attempt said, or for a gateway refusal what it comes to.
+    pub verdict: Verdict,
+    /// Whether the client got a whole answer with a status below 400.
+    pub is_success: bool,
+    /// What the tap saw.
+    pub report: Option<TapReport>,
+}
+
+impl Exchange {
+    /// Starts the record of an admitted request; boxed, because it moves along with the answer.
+    pub fn start(admitted: Admitted, runtime: Runtime, permit: Permit) -> Box<Self> {
+        let used = Arc::clone(&admitted.entrance);
+        Box::new(Self {
+            admitted,
+            runtime,
+            _permit: permit,
+            used,
+            model: String::new(),
+            is_stream: false,
+            request_body: String::new(),
+            attempt: 0,
+            current: None,
+            first_byte_ms: None,
+            concluded: false,
+        })
+    }
+
+    /// Id of the request.
+    pub const fn request_id(&self) -> Uuid {
+        self.admitted.request_id
+    }
+
+    /// Attempts made so far.
+    pub const fn attempts(&self) -> u32 {
+        self.attempt
+    }
+
+    /// When the request arrived.
+    pub const fn arrived(&self) -> Instant {
+        self.admitted.arrived
+    }
+
+    /// Client address.
+    pub fn source_ip(&self) -> &str {
+        &self.admitted.source_ip
+    }
+
+    /// The first byte of the answer is about to go to the client.
+    pub fn first_byte(&mut self) {
+        self.first_byte_ms = Some(self.elapsed_ms());
+    }
+
+    /// An attempt begins with this key at this upstream.
+    pub fn begin_attempt(&mut self, lease: KeyLease, pick: Pick, base_url: Arc<str>, upstream_addr: String) {
+        self.attempt += 1;
+        let key = (lease.id(), lease.secret().clone());
+        self.current = Some(Attempt { lease: Some(lease), key, pick: Some(pick), base_url, upstream_addr });
+    }
+
+    /// The upstream answered well enough to commit to it: its breaker hears so, long before a stream ends.
+    pub fn upstream_is_healthy(&mut self) {
+        if let Some(pick) = self.current.as_mut().and_then(|attempt| attempt.pick.take()) {
+            pick.healthy(Timestamp::now());
+        }
+    }
+
+    /// The attempt said nothing of the upstream, whatever becomes of its key.
+    pub fn upstream_is_untold(&mut self) {
+        if let Some(attempt) = &mut self.current {
+            attempt.pick = None;
+        }
+    }
+
+    /// The attempt failed and another follows: its key and upstream hear why, the log gets a retry row. Gives back the
+    /// verdict as it may be told once the key is forgotten.
+    pub fn attempt_failed(&mut self, status: u16, verdict: Verdict) -> Verdict {
+        let ending = Ending { status, verdict: self.masked(verdict), is_success: false, report: None };
+        let row = self.row(RequestType::Retry, &ending);
+        self.runtime.record(row);
+        self.settle(ending.verdict.clone());
+        self.current = None;
+        ending.verdict
+    }
+
+    /// The gateway refuses the request; no attempt is to blame, so the final row has no class.
+    pub fn refuse(&mut self, error: &ProxyError) {
+        if std::mem::replace(&mut self.concluded, true) {
+            return;
+        }
+        let verdict = Verdict {
+            class: OutcomeClass::ClientError,
+            rule: error.code(),
+            message: error.to_string(),
+            retry_after: None,
+        };
+        let ending = Ending { status: error.status().as_u16(), verdict, is_success: false, report: None };
+        let row = RequestLog { class: None, ..self.row(RequestType::Final, &ending) };
+        self.write(row);
+    }
+
+    /// The request is over.
+    pub fn conclude(&mut self, ending: Ending) {
+        if std::mem::replace(&mut self.concluded, true) {
+            return;
+        }
+        let ending = Ending { verdict: self.masked(ending.verdict), ..ending };
+        self.write(self.row(RequestType::Final, &ending));
+        self.settle(ending.verdict);
+    }
+
+    fn write(&self, row: RequestLog) {
+        access::log(&Access {
+            id: self.admitted.request_id,
+            method: self.admitted.method.as_str(),
+            path: row.request_path.split('?').next().unwrap_or_default(),
+            group: &row.group_name,
+            model: &row.model,
+            key: &row.key.as_ref().map(|(_, key)| key.masked()).unwrap_or_default(),
+            attempts: self.attempt,
+            class: row.class,
+            status: row.status_code,
+            duration: self.admitted.arrived.elapsed(),
+            usage: row.usage,
+        });
+        self.runtime.record(row);
+    }
+
+    /// Hands the verdict to the key and the upstream of the attempt under way, if there is one.
+    fn settle(&mut self, verdict: Verdict) {
+        let Some(attempt) = &mut self.current else { return };
+        let now = Timestamp::now();
+        if let Some(pick) = attempt.pick.take() {
+            match verdict.class {
+                OutcomeClass::UpstreamFault => pick.fault(now),
+                OutcomeClass::Abandoned => drop(pick),
+                _ => pick.healthy(now),
+            }
+        } else if verdict.class == OutcomeClass::UpstreamFault {
+            Pick::late_fault(&self.used, &attempt.base_url, now);
+        }
+        if let Some(lease) = attempt.lease.take() {
+            lease.settle(verdict, &attempt.base_url, now);
+        }
+    }
+
+    fn elapsed_ms(&self) -> i64 {
+        i64::try_from(self.admitted.arrived.elapsed().as_millis()).unwrap_or(i64::MAX)
+    }
+
+    fn row(&self, request_type: RequestType, ending: &Ending) -> RequestLog {
+        let group = &self.used.group;
+        let entrance = &self.admitted.entrance.group;
+        let logs_body = self.used.settings.enable_request_body_logging;
+        let verdict = &ending.verdict;
+        let report = ending.report.as_ref();
+        let failed = verdict.class != OutcomeClass::Success;
+        RequestLog {
+            id: Uuid::now_v7(),
+            request_id: self.admitted.request_id,
+            attempt: self.attempt,
+            timestamp: Timestamp::now(),
+            group_id: group.id,
+            group_name: group.definition.name.clone(),
+            parent: (entrance.id != group.id).then(|| (entrance.id, entrance.definition.name.clone())),
+            key: self.current.as_ref().map(|attempt| attempt.key.clone()),
+            model: self.model.clone(),
+            upstream_model: report.and_then(|report| report.model.clone()).filter(|model| *model != self.model),
+            class: Some(verdict.class),
+            evidence: failed.then(|| evidence(verdict)),
+            is_success: ending.is_success,
+            source_ip: self.admitted.source_ip.clone(),
+            status_code: ending.status,
+            request_path: self.redacted(&self.admitted.request_path),
+            duration_ms: self.elapsed_ms(),
+            first_byte_ms: self.first_byte_ms,
+            error_message: if failed { verdict.message.clone() } else { String::new() },
+            user_agent: if logs_body { self.admitted.user_agent.clone() } else { String::new() },
+            request_type,
+            upstream_addr: self.current.as_ref().map(|attempt| attempt.upstream_addr.clone()).unwrap_or_default(),
+            is_stream: self.is_stream,
+            request_body: if logs_body { self.request_body.clone() } else { String::new() },
+            usage: report.map(|report| report.usage).unwrap_or_default(),
+            finish_reason: report.and_then(|report| report.finish_reason.clone()),
+        }
+    }
+
+    /// Providers repeat keys in their texts; nothing that is kept may hold one.
+    fn masked(&self, verdict: Verdict) -> Verdict {
+        if verdict.message.is_empty() {
+            return verdict;
+        }
+        Verdict { message: self.redacted(&verdict.message), ..verdict }
+    }
+
+    fn redacted(&self, text: &str) -> String {
+        match &self.current {
+            Some(attempt) => redact(text, &attempt.key.1),
+            None => text.to_owned(),
+        }
+    }
+
+    /// Nobody saw the request to its end: the client hung up, or the gateway itself failed. Tokens seen so far count.
+    pub fn abandon(&mut self, report: Option<TapReport>) {
+        if std::thread::panicking() {
+            return self.refuse(&ProxyError::Internal);
+        }
+        self.conclude(Ending {
+            status: CLIENT_CLOSED_REQUEST,
+            verdict: classify::abandoned(),
+            is_success: false,
+            report,
+        });
+    }
+}
+
+fn evidence(verdict: &Verdict) -> String {
+    if verdict.message.is_empty() { verdict.rule.to_owned() } else { format!("{}: {}", verdict.rule, verdict.message) }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.abandon(None);
+    }
+}

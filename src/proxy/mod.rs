@@ -1,0 +1,174 @@
+//! The data path: from a client's request to the bytes of its answer.
+//!
+//! [`handle`] admits a request (group, proxy key, limits), [`attempts`] makes calls until one answer is committed to,
+//! [`relay`] passes it on, and [`exchange`] sees to it that every attempt yields one outcome and every request one final
+//! log row.
+
+pub mod answer;
+pub mod attempt;
+pub mod attempted;
+pub mod attempts;
+pub mod base_url;
+pub mod body;
+pub mod budget;
+pub mod entrance;
+pub mod error;
+pub mod exchange;
+pub mod hang_up;
+pub mod judge;
+pub mod limit;
+pub mod peek;
+pub mod pick;
+pub mod proxy_keys;
+pub mod relay;
+pub mod request;
+pub mod retry;
+pub mod state;
+pub mod table;
+
+use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Instant};
+
+use actix_http::header::HeaderMap;
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{Method, Version, header},
+    web,
+};
+use futures_util::FutureExt;
+use gpt_load_schema::{channel::Channel, log::TokenUsage};
+use uuid::Uuid;
+
+use self::{
+    body::BodyLimits,
+    entrance::{Entrance, entrance, likely_channel},
+    error::ProxyError,
+    exchange::{Admitted, Exchange},
+    request::ClientRequest,
+    state::Worker,
+    table::Route,
+};
+use crate::{
+    channel::{credential::extract_proxy_key, query::take_key},
+    client_ip::client_ip,
+    telemetry::access::{self, Access},
+};
+
+/// Serves a request at either entrance. Needs an `Rc<Worker>` in the app's data.
+pub async fn handle(request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let Some(worker) = request.app_data::<Rc<Worker>>().cloned() else {
+        return ProxyError::Internal.response(likely_channel(request.path()));
+    };
+    let channel = likely_channel(request.uri().path());
+    let (id, arrived) = (Uuid::now_v7(), Instant::now());
+    let served = AssertUnwindSafe(serve(&worker, &request, payload, id, arrived)).catch_unwind().await;
+    served.unwrap_or_else(|_| Err((channel, ProxyError::Internal))).unwrap_or_else(|(channel, error)| {
+        log_refusal(&request, id, arrived, &error);
+        answer::turned_away(&error, channel, id)
+    })
+}
+
+/// Requests that are not admitted have no log row; their access line says why.
+fn log_refusal(request: &HttpRequest, id: Uuid, arrived: Instant, error: &ProxyError) {
+    access::log(&Access {
+        id,
+        method: request.method().as_str(),
+        path: request.uri().path(),
+        group: "",
+        model: "",
+        key: "",
+        attempts: 0,
+        class: None,
+        status: error.status().as_u16(),
+        duration: arrived.elapsed(),
+        usage: TokenUsage::default(),
+    });
+}
+
+type Refused = (Channel, ProxyError);
+
+async fn serve(
+    worker: &Worker,
+    request: &HttpRequest,
+    payload: web::Payload,
+    request_id: Uuid,
+    arrived: Instant,
+) -> Result<HttpResponse, Refused> {
+    let state = &worker.state;
+    let full_path = request.uri().path();
+    let path = full_path.strip_prefix(state.base_path.as_str()).unwrap_or(full_path);
+    let refused = |error| (likely_channel(path), error);
+    let config = state.config.load_full();
+
+    let headers = request.headers();
+    let (query_key, query) = request.uri().query().map(take_key).unwrap_or_default();
+    let (route, client_path) = {
+        let routes = state.table.load();
+        let (route, client_path) = match entrance(request.method(), path) {
+            Entrance::Named(group, rest) => {
+                let route = routes.get(group).ok_or_else(|| refused(ProxyError::UnknownGroup(group.to_owned())))?;
+                (route, rest)
+            }
+            Entrance::Root(path) => {
+                let group = &config.default_group;
+                let route = routes.get(group).ok_or_else(|| refused(ProxyError::NoDefaultGroup(group.clone())))?;
+                (route, path)
+            }
+            Entrance::NotProxied => return Err(refused(ProxyError::NoSuchPath)),
+        };
+        if !(state.open_set_up || config.allow_anonymous_proxy) {
+            authorize(route, &routes.global_keys, headers, query_key.as_deref())
+                .map_err(|error| (route.group.definition.channel, error))?;
+        }
+        (Arc::clone(route), client_path)
+    };
+    let refused = |error| (route.group.definition.channel, error);
+    if asks_for_upgrade(headers) {
+        return Err(refused(ProxyError::UpgradeUnsupported));
+    }
+    if matches!(*request.method(), Method::TRACE | Method::CONNECT) {
+        return Err(refused(ProxyError::MethodRefused(request.method().to_string())));
+    }
+    let permit = state.concurrency.admit().ok_or_else(|| refused(ProxyError::Overloaded))?;
+    let (body, read_out) = body::read(headers, payload, BodyLimits::of(&config)).await.map_err(refused)?;
+
+    let admitted = Admitted {
+        request_id,
+        arrived,
+        method: request.method().clone(),
+        source_ip: client_ip(request, &config.trusted_proxies).to_string(),
+        request_path: match &query {
+            Some(query) => format!("{full_path}?{query}"),
+            None => full_path.to_owned(),
+        },
+        user_agent: text(headers, header::USER_AGENT).unwrap_or_default().to_owned(),
+        entrance: Arc::clone(&route),
+    };
+    let exchange = Exchange::start(admitted, state.runtime.clone(), permit);
+    let client = ClientRequest { method: request.method(), path: client_path, query, headers, body };
+    let serving = attempts::serve(worker, exchange, client, config.replay_buffer_bytes);
+    match read_out {
+        Some(payload) if request.version() == Version::HTTP_2 => {
+            Ok(Box::pin(hang_up::cancelled_by_it(payload, serving)).await)
+        }
+        _ => Ok(serving.await),
+    }
+}
+
+fn authorize(
+    route: &Route,
+    global: &proxy_keys::ProxyKeys,
+    headers: &HeaderMap,
+    query_key: Option<&str>,
+) -> Result<(), ProxyError> {
+    let key = extract_proxy_key(headers, query_key).ok_or(ProxyError::NoProxyKey)?;
+    if proxy_keys::accepts([&route.proxy_keys, global], &key) { Ok(()) } else { Err(ProxyError::WrongProxyKey) }
+}
+
+/// Only WebSocket is refused: other offers to upgrade (h2c) may be ignored, and the request served as it is.
+fn asks_for_upgrade(headers: &HeaderMap) -> bool {
+    text(headers, header::UPGRADE).is_some_and(|value| value.to_ascii_lowercase().contains("websocket"))
+}
+
+fn text(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}

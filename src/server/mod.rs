@@ -1,0 +1,157 @@
+//! The HTTP server: which service answers which path, and how connections are treated.
+
+pub mod cors;
+pub mod landing;
+pub mod tls;
+
+use std::{net::TcpListener, rc::Rc, sync::Arc, time::Duration};
+
+use actix_http::header::HeaderValue;
+use actix_web::{
+    App, Error, HttpResponse, HttpServer,
+    body::MessageBody,
+    dev::{Server, ServiceRequest, ServiceResponse},
+    guard::fn_guard,
+    http::{Method, header},
+    middleware::{Condition, Next, from_fn},
+    web,
+};
+
+use self::{cors::Cors, tls::CertificateFiles};
+use crate::{
+    admin::{self, AdminState},
+    proxy::{
+        self,
+        entrance::PROVIDER_PREFIXES,
+        state::{ProxyState, Worker},
+    },
+    upstream::Clients,
+};
+
+/// How often idle upstream connections are looked at.
+const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// How the server treats connections.
+#[derive(Clone, Debug)]
+pub struct ServerOptions {
+    /// Worker threads.
+    pub workers: usize,
+    /// Time for a request's head.
+    pub read_timeout: Duration,
+    /// Time without any byte acknowledged by the client after which a connection counts as dead.
+    pub write_timeout: Duration,
+    /// Time an idle connection is kept.
+    pub idle_timeout: Duration,
+    /// Time for requests in flight at shutdown.
+    pub shutdown_timeout: Duration,
+    /// Cross-origin headers, if switched on.
+    pub cors: Option<Cors>,
+}
+
+/// Starts serving on `listener`. Dropping the answer does not stop it; its handle does.
+///
+/// # Errors
+///
+/// When the listener cannot be used.
+pub fn serve(
+    listener: TcpListener,
+    tls: Option<&Arc<CertificateFiles>>,
+    options: &ServerOptions,
+    state: &Arc<ProxyState>,
+    admin: &web::Data<AdminState>,
+    connect: impl Fn() -> Clients + Send + Clone + 'static,
+) -> std::io::Result<Server> {
+    let state = Arc::clone(state);
+    let admin = admin.clone();
+    let cors = options.cors.clone();
+    let write_timeout = options.write_timeout;
+    let server = HttpServer::new(move || {
+        let worker = Rc::new(Worker { state: Arc::clone(&state), clients: connect() });
+        sweep_regularly(&worker);
+        let cors = cors.clone().map(Rc::new);
+        let prefix = state.base_path.clone();
+        App::new()
+            .app_data(worker)
+            .app_data(admin.clone())
+            .service(
+                web::scope(&state.base_path)
+                    .guard(fn_guard(move |request| is_proxied(request.head().uri.path(), &prefix)))
+                    .default_service(web::to(proxy::handle)),
+            )
+            .service(
+                web::scope(&state.base_path)
+                    .configure(admin::configure)
+                    .route("/", web::get().to(landing::page))
+                    .default_service(web::to(proxy::handle)),
+            )
+            .wrap(Condition::new(cors.is_some(), from_fn(move |request, next| with_cors(cors.clone(), request, next))))
+    })
+    .workers(options.workers)
+    .keep_alive(options.idle_timeout)
+    .client_request_timeout(options.read_timeout)
+    .shutdown_timeout(options.shutdown_timeout.as_secs())
+    .disable_signals()
+    .tcp_nodelay(true)
+    .h1_allow_half_closed(false)
+    .on_connect(move |connection, _| limit_write_stall(connection, write_timeout));
+    let server = match tls {
+        Some(files) => server.listen_rustls_0_23(listener, files.server_config())?,
+        None => server.listen_auto_h2c(listener)?,
+    };
+    Ok(server.run())
+}
+
+/// Whether a path is a provider's at first sight. Such requests go straight to the data path, past the routes of the
+/// management API, whose patterns would all be tried first.
+fn is_proxied(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix).is_some_and(|path| {
+        path.starts_with("/proxy/") || PROVIDER_PREFIXES.iter().any(|known| path.starts_with(known))
+    })
+}
+
+/// Closes upstream connections whose time is over, and forgets profiles that no group has any more, as long as the worker
+/// lives.
+fn sweep_regularly(worker: &Rc<Worker>) {
+    let worker = Rc::downgrade(worker);
+    actix_web::rt::spawn(async move {
+        let mut ticks = tokio::time::interval(SWEEP_EVERY);
+        loop {
+            ticks.tick().await;
+            let Some(worker) = worker.upgrade() else { return };
+            worker.clients.sweep(std::time::Instant::now());
+        }
+    });
+}
+
+/// A client that acknowledges nothing for so long is gone, even when its machine never said so; one that reads slowly is
+/// not, so the kernel's own measure of unacknowledged data is the right one.
+fn limit_write_stall(connection: &dyn std::any::Any, timeout: Duration) {
+    let stream = connection.downcast_ref::<tokio::net::TcpStream>().or_else(|| {
+        let tls = connection.downcast_ref::<actix_tls::accept::rustls_0_23::TlsStream<tokio::net::TcpStream>>()?;
+        Some(tls.get_ref().0)
+    });
+    if let Some(stream) = stream
+        && let Err(error) = socket2::SockRef::from(stream).set_tcp_user_timeout(Some(timeout))
+    {
+        tracing::debug!(%error, "the write time-out could not be set on a connection");
+    }
+}
+
+async fn with_cors<B: MessageBody + 'static>(
+    cors: Option<Rc<Cors>>,
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let Some(cors) = cors else {
+        return Ok(next.call(request).await?.map_into_left_body());
+    };
+    let origin: Option<HeaderValue> = request.headers().get(header::ORIGIN).cloned();
+    if request.method() == Method::OPTIONS {
+        let mut response = HttpResponse::NoContent().finish();
+        cors.apply(origin.as_ref(), response.headers_mut());
+        return Ok(request.into_response(response).map_into_right_body());
+    }
+    let mut response = next.call(request).await?;
+    cors.apply(origin.as_ref(), response.headers_mut());
+    Ok(response.map_into_left_body())
+}

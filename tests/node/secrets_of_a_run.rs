@@ -1,0 +1,170 @@
+//! No secret of a run appears in anything the program prints.
+
+use std::path::Path;
+
+use gpt_load_benches::double::{At, Behaviour, Double, Options};
+use gpt_load_schema::secret::mask;
+use serde_json::json;
+
+use crate::{
+    program::{Program, output, start},
+    support::{AUTH_KEY, Request},
+};
+
+const ENCRYPTION_KEY: &str = "encryption-key-of-the-secrets-test-0123456789";
+const PROXY_PASSWORD: &str = "proxy-password-of-the-secrets-test";
+const GROUP_PROXY_KEY: &str = "pk-group-secrets-test-0123456789";
+const GLOBAL_PROXY_KEY: &str = "pk-global-secrets-test-0123456789";
+const HEADER_SECRET: &str = "header-rule-secret-of-the-secrets-test";
+const WRONG_KEY: &str = "wrong-guess-of-the-secrets-test-0123456789";
+const PROVIDER_KEYS: [&str; 6] = [
+    "sk-good-secrets-test-0123456789",
+    "sk-invalid-secrets-test-0123456789",
+    "sk-limited-secrets-test-0123456789",
+    "sk-failing-secrets-test-0123456789",
+    "sk-hanging-secrets-test-0123456789",
+    "sk-with\u{7f}control-secrets-test-0123456789",
+];
+
+async fn manage(
+    program: &Program,
+    method: &str,
+    path: &str,
+    body: serde_json::Value,
+    status: u16,
+) -> serde_json::Value {
+    let answer = program.send(&Request::new(method, path).key(AUTH_KEY).json(&body)).await;
+    assert_eq!(answer.head.status, status, "{method} {path}: {}", String::from_utf8_lossy(&answer.body()));
+    answer.json()
+}
+
+async fn group(program: &Program, name: &str, url: &str, config: serde_json::Value) -> i64 {
+    let body = json!({
+        "name": name, "channel_type": "openai", "test_model": "m", "upstreams": [{"url": url, "weight": 1}],
+        "config": config, "proxy_keys": GROUP_PROXY_KEY,
+        "header_rules": [{"key": "x-tenant", "value": HEADER_SECRET, "action": "set"}],
+    });
+    manage(program, "POST", "/api/groups", body, 200).await["data"]["id"].as_i64().unwrap()
+}
+
+/// Whatever goes through a node in its life, good and bad.
+async fn live(program: &Program, double: &Double) {
+    let long_message = format!("no such key: {}", PROVIDER_KEYS[1]);
+    double.on_key(PROVIDER_KEYS[1], Behaviour::invalid_key().message(&long_message));
+    double.on_key(PROVIDER_KEYS[2], Behaviour::rate_limited(60));
+    double.on_key(PROVIDER_KEYS[3], Behaviour::status(500).message(&format!("{} fails", PROVIDER_KEYS[3])));
+    double.on_key(PROVIDER_KEYS[4], Behaviour::hang(At::Head));
+    let plain = group(program, "default", &double.url(), json!({"response_header_timeout": 1, "max_retries": 5})).await;
+    let proxy = format!("http://user:{PROXY_PASSWORD}@127.0.0.1:9");
+    let proxied = group(program, "proxied", "https://provider.invalid", json!({"proxy_url": proxy})).await;
+    for id in [plain, proxied] {
+        let body = json!({"group_id": id, "keys": PROVIDER_KEYS, "new_key_state": "active"});
+        let answer = program.send(&Request::new("POST", "/api/keys/add-multiple").key(AUTH_KEY).json(&body)).await;
+        assert!([200, 400].contains(&answer.head.status));
+        if answer.head.status == 400 {
+            let body = json!({"group_id": id, "keys": PROVIDER_KEYS[..5], "new_key_state": "active"});
+            manage(program, "POST", "/api/keys/add-multiple", body, 200).await;
+        }
+    }
+    let settings = json!({"proxy_keys": format!("{GLOBAL_PROXY_KEY},{AUTH_KEY}"), "proxy_url": ""});
+    manage(program, "PUT", "/api/settings", settings, 200).await;
+    let broken = json!({"proxy_url": format!("ftp://user:{PROXY_PASSWORD}@host"), "proxy_keys": 1});
+    manage(program, "PUT", "/api/settings", broken, 400).await;
+    let body = json!({"model": "m", "messages": []});
+    for key in [GLOBAL_PROXY_KEY, GROUP_PROXY_KEY, WRONG_KEY] {
+        for target in ["/v1/chat/completions", "/proxy/proxied/v1/chat/completions", "/proxy/none/v1/models"] {
+            program.send(&Request::new("POST", target).key(key).json(&body)).await;
+            program.send(&Request::new("POST", &format!("{target}?key={key}&a=1")).json(&body)).await;
+        }
+    }
+    for _ in 0..6 {
+        program.send(&Request::new("POST", "/v1/chat/completions").key(GLOBAL_PROXY_KEY).json(&body)).await;
+    }
+    let exported =
+        program.send(&Request::new("GET", &format!("/api/keys/export?group_id={plain}&key={AUTH_KEY}"))).await;
+    assert!(String::from_utf8_lossy(&exported.body()).contains(PROVIDER_KEYS[0]));
+    let page = format!("/api/keys?group_id={plain}&key_value={}&key={AUTH_KEY}", PROVIDER_KEYS[0]);
+    assert_eq!(program.send(&Request::new("GET", &page)).await.head.status, 200);
+    for (path, body) in [
+        ("/api/auth/login", json!({"auth_key": WRONG_KEY})),
+        ("/api/keys/add-multiple", json!({"group_id": plain, "keys_text": {"a": PROVIDER_KEYS[0]}})),
+        (
+            "/api/groups",
+            json!({"name": PROVIDER_KEYS[0], "proxy_keys": GROUP_PROXY_KEY, "config": {"proxy_url": proxy, "a": 1}}),
+        ),
+    ] {
+        assert!(program.send(&Request::new("POST", path).key(AUTH_KEY).json(&body)).await.head.status >= 400);
+    }
+    let cut = Request::new("POST", "/api/keys/add-multiple")
+        .key(AUTH_KEY)
+        .body(format!("{{\"keys_text\": \"{}", PROVIDER_KEYS[0]));
+    assert_eq!(program.send(&cut).await.head.status, 400);
+    program.send(&Request::new("GET", &format!("/api/groups?key={WRONG_KEY}"))).await;
+    assert_eq!(program.send(&Request::new("GET", &format!("/blacklist?key={AUTH_KEY}"))).await.head.status, 200);
+}
+
+fn assert_silent(text: &str, place: &str) {
+    let secrets =
+        [AUTH_KEY, ENCRYPTION_KEY, PROXY_PASSWORD, GROUP_PROXY_KEY, GLOBAL_PROXY_KEY, HEADER_SECRET, WRONG_KEY];
+    for secret in secrets.into_iter().chain(PROVIDER_KEYS) {
+        assert!(!text.contains(secret), "{place} holds {}", mask(secret));
+        let encoded = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>();
+        assert!(!text.contains(&encoded), "{place} holds {} encoded", mask(secret));
+    }
+}
+
+fn files_under(folder: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { files_under(&path) } else { vec![path] }).collect()
+}
+
+#[actix_web::test]
+async fn no_secret_of_a_run_is_printed_or_stored_in_clear() {
+    let folder = tempfile::tempdir().unwrap();
+    let double = Double::start(Options::default()).unwrap();
+    let env = [
+        ("AUTH_KEY", AUTH_KEY),
+        ("ENCRYPTION_KEY", ENCRYPTION_KEY),
+        ("LOG_LEVEL", "trace"),
+        ("RUST_LOG", "trace"),
+        ("RUST_BACKTRACE", "1"),
+        ("LOG_ENABLE_FILE", "true"),
+    ];
+    let mut program = start(folder.path(), &env).await;
+    live(&program, &double).await;
+    program.signal("TERM");
+    assert!(program.ended().await.success(), "{}", output(folder.path()));
+    let printed = output(folder.path());
+    assert!(printed.contains("access"), "it was talkative: {printed}");
+    assert!(printed.contains("key changed its state"), "{printed}");
+    assert!(printed.contains(&mask(PROVIDER_KEYS[0])), "masked keys are there");
+    for path in files_under(folder.path()) {
+        let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+        // The values of header rules are configuration, which is not encrypted.
+        let text = if path.starts_with(folder.path().join("data")) { text.replace(HEADER_SECRET, "") } else { text };
+        assert_silent(&text, &path.display().to_string());
+    }
+}
+
+#[actix_web::test]
+async fn a_refused_start_tells_no_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut first = start(folder.path(), &[("ENCRYPTION_KEY", ENCRYPTION_KEY), ("AUTH_KEY", AUTH_KEY)]).await;
+    first.signal("TERM");
+    assert!(first.ended().await.success());
+    let proxy = format!("http://user:{PROXY_PASSWORD}@h/p");
+    let dsn = format!("postgres://user:{PROXY_PASSWORD}@host/db");
+    let cases: [&[(&str, &str)]; 5] = [
+        &[("ENCRYPTION_KEY", WRONG_KEY)],
+        &[("HTTPS_PROXY", &proxy)],
+        &[("PROXY_URL", &proxy), ("PROXY_KEYS", GLOBAL_PROXY_KEY)],
+        &[("DATABASE_DSN", &dsn)],
+        &[("REDIS_DSN", &dsn)],
+    ];
+    for case in cases {
+        let env: Vec<_> = [("AUTH_KEY", AUTH_KEY)].iter().chain(case).copied().collect();
+        let mut program = crate::program::spawn(folder.path(), &env);
+        assert!(!program.ended().await.success(), "{:?}", case[0].0);
+    }
+    assert_silent(&output(folder.path()), "the output");
+}
