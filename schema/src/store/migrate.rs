@@ -39,12 +39,6 @@ pub(super) enum Found {
     Ours,
 }
 
-/// Creates the file with its parent directories where needed and looks at what it holds. Blocks.
-pub(super) fn inspect_sqlite(path: &str) -> StoreResult<Found> {
-    prepare_file(Path::new(path))?;
-    // No setting is made on this connection: switching to WAL would already write into a foreign file.
-    recognise(path)
-}
 
 /// Runs pending migrations. Blocks.
 pub(super) fn migrate_sqlite(path: &str) -> StoreResult<()> {
@@ -70,16 +64,32 @@ pub(super) fn prepare_file(path: &Path) -> StoreResult<()> {
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         fs::create_dir_all(parent).map_err(|error| refuse("cannot create the directory of", error))?;
     }
+    // A file that is there is not opened: closing it would end the locks that other connections of this process hold.
     let mut options = fs::OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
+    options.write(true).create_new(true);
     // SQLite gives its side files the same mode.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path).map(drop).map_err(|error| refuse("cannot open", error))
+    match options.open(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(refuse("cannot create", error)),
+        _ => Ok(()),
+    }
 }
 
-/// Refuses a file that holds tables but none of this program's.
-fn recognise(path: &str) -> StoreResult<Found> {
+/// Waits for the turn to open a database in the folder of `path`, until the result is dropped. Blocks.
+///
+/// The first switch to WAL is refused at once, without regard to the busy timeout, while another connection opens the
+/// file. Where folders cannot be locked nobody waits.
+pub(super) fn opening_turn(path: &str) -> Option<fs::File> {
+    let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = fs::File::open(folder.unwrap_or(Path::new("."))).ok()?;
+    folder.lock().ok().map(|()| folder)
+}
+
+/// Looks at what a file holds; refuses one that holds tables but none of this program's. Blocks.
+///
+/// No setting is made on this connection: switching to WAL would already write into a foreign file.
+pub(super) fn inspect_sqlite(path: &str) -> StoreResult<Found> {
     let mut connection = SqliteConnection::establish(path)?;
     connection.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON;")?;
     let tables: Vec<String> = sqlite_master::table

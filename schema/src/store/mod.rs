@@ -22,7 +22,7 @@ mod tables;
 mod text;
 mod unlock;
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -162,7 +162,12 @@ impl Store {
         let (pools, vault) = runtime
             .run(async move {
                 let inspected = path.clone();
-                let found = pool::blocking(move || migrate::inspect_sqlite(&inspected)).await?;
+                let (found, _turn) = pool::blocking(move || {
+                    migrate::prepare_file(Path::new(&inspected))?;
+                    let turn = migrate::opening_turn(&inspected);
+                    Ok((migrate::inspect_sqlite(&inspected)?, turn))
+                })
+                .await?;
                 let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
                 if found == Found::Nothing {
                     migrate(path.clone()).await?;

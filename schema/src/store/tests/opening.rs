@@ -120,6 +120,12 @@ async fn unusable_paths_are_named() {
 
 #[tokio::test]
 async fn two_nodes_may_start_at_once() {
+    for _ in 0..20 {
+        two_nodes_start_at_once().await;
+    }
+}
+
+async fn two_nodes_start_at_once() {
     let dir = tempfile::tempdir().expect("a directory");
     let dsn = dir.path().join("gpt-load.db").to_str().expect("UTF-8").to_owned();
     let (one, two) = tokio::join!(open(&dsn, Some("passphrase")), open(&dsn, Some("passphrase")));
