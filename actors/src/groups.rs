@@ -16,7 +16,7 @@ use gpt_load_schema::{group::Group, ids::GroupId, settings::Settings};
 use crate::{
     deltas::DeltaQueue,
     group::{GroupActor, Halt},
-    pool::{PoolHandle, shared::Shared, state::Limits},
+    pool::{PoolHandle, select::SelectionRules, shared::Shared, state::Limits},
     respawn::{Lifeline, Link, Respawner},
     runtime::{GroupRoute, RoutingSink, RoutingTable, SettingsSource},
 };
@@ -134,14 +134,15 @@ impl Nursery {
             .into_iter()
             .map(|group| {
                 let settings = Arc::new(self.settings.effective(&system, &group));
-                let limits = Limits::of(&settings);
+                let (limits, selection) = (Limits::of(&settings), SelectionRules::of(&settings));
                 let group = Arc::new(group);
                 match before.iter().find(|member| member.group.id == group.id) {
                     Some(member) => {
                         member.shared.limits.store(Arc::new(limits));
+                        member.shared.selection.store(Arc::new(selection));
                         Member { group, settings, ..member.clone() }
                     }
-                    None => self.start(group, settings, limits),
+                    None => self.start(group, settings, limits, selection),
                 }
             })
             .collect();
@@ -154,9 +155,9 @@ impl Nursery {
         self.directory.system.store(Some(system));
     }
 
-    fn start(&self, group: Arc<Group>, settings: Arc<Settings>, limits: Limits) -> Member {
+    fn start(&self, group: Arc<Group>, settings: Arc<Settings>, limits: Limits, selection: SelectionRules) -> Member {
         let id = group.id;
-        let shared = Arc::new(Shared::new(id, limits));
+        let shared = Arc::new(Shared::new(id, limits, selection));
         let link = Arc::new(Link::default());
         let nudged = link.clone();
         shared.on_outcome(Box::new(move || nudged.nudge(crate::group::Drain)));

@@ -136,6 +136,50 @@ pub struct KeyHealth {
     pub last_error: Option<String>,
     /// Outcome class of the last failure, as [`crate::log::OutcomeClass`] spells it.
     pub last_class: Option<String>,
+    /// The classifier's rule, or the policy, that decided over the last failure, at most 255 bytes.
+    pub last_rule: Option<String>,
+    /// Cooldowns of unstated length in a row; the next one is doubled so often.
+    pub cooldown_level: i32,
+    /// When the key is to be validated next; `None` = not.
+    pub next_validation_at: Option<Timestamp>,
+    /// Validations in a row that left the key invalid; each doubles the wait for the next.
+    pub validation_level: i32,
+    /// Models of which the provider thinks otherwise than of the key as a whole, few; ascending by name.
+    pub models: Vec<ModelHealth>,
+}
+
+/// What the state machine remembers of a key for one model.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ModelHealth {
+    /// The model as it was asked for upstream.
+    pub model: String,
+    /// Counted failures in a row.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub consecutive_failures: i32,
+    /// How often in a row the backoff was doubled.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub backoff_level: i32,
+    /// End of the backoff: the model is not asked for with this key before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disabled_until: Option<Timestamp>,
+    /// End of the cooldown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resting_until: Option<Timestamp>,
+    /// Cooldowns of unstated length in a row.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cooldown_level: i32,
+}
+
+impl ModelHealth {
+    /// Until when the key does not serve this model; `None` = it does.
+    pub fn out_until(&self) -> Option<Timestamp> {
+        self.disabled_until.max(self.resting_until)
+    }
+}
+
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 impl KeyHealth {
@@ -153,6 +197,11 @@ impl KeyHealth {
             last_validated_at: None,
             last_error: None,
             last_class: None,
+            last_rule: None,
+            cooldown_level: 0,
+            next_validation_at: None,
+            validation_level: 0,
+            models: Vec::new(),
         }
     }
 }

@@ -48,12 +48,8 @@ pub async fn make(
     let (headers, query) = match credentials(client, call, &upstream.host, &path, &key, exchange.source_ip()) {
         Ok(parts) => parts,
         Err(error) => {
-            let verdict = Verdict {
-                class: OutcomeClass::KeyInvalid,
-                rule: "unsendable-key",
-                message: error.to_string(),
-                retry_after: None,
-            };
+            let verdict =
+                Verdict { message: error.to_string(), ..Verdict::new(OutcomeClass::KeyInvalid, "unsendable-key") };
             exchange.upstream_is_untold();
             let failure = Failure::Transport(ProxyError::NoKeys(call.route.group.definition.name.clone()));
             return Attempted::Failed { exchange, failure, verdict, next: Next::Retry };

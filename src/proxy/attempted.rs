@@ -88,12 +88,8 @@ pub fn transport_failure(
     let unsendable = || (error.kind == TransportKind::Unsendable).then(|| ProxyError::BadRequest(error.to_string()));
     if let Some(refused) = watch.and_then(BodyWatch::error).or_else(unsendable) {
         exchange.upstream_is_untold();
-        let verdict = Verdict {
-            class: OutcomeClass::ClientError,
-            rule: if error.kind == TransportKind::Unsendable { error.kind.as_str() } else { "request-body" },
-            message: refused.to_string(),
-            retry_after: None,
-        };
+        let rule = if error.kind == TransportKind::Unsendable { error.kind.as_str() } else { "request-body" };
+        let verdict = Verdict { message: refused.to_string(), ..Verdict::new(OutcomeClass::ClientError, rule) };
         return Attempted::Failed { exchange, failure: Failure::Transport(refused), verdict, next: Next::Stop };
     }
     let message = redact(&error.to_string(), key);

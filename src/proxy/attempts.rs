@@ -53,7 +53,7 @@ pub async fn serve(
     entrance.retry_budget.request(since_epoch(Timestamp::now()));
     loop {
         let Some(route) = choose(&entrance, &mut tried) else {
-            match wait_for_key(&entrance, &mut tried, deadline).await {
+            match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
                 Ok(()) => continue,
                 Err(error) => return give_up(exchange, &entrance, tried, &error),
             }
@@ -72,12 +72,13 @@ pub async fn serve(
             Err(refused) => return give_up(exchange, &route, tried, &refused),
         };
         prepare(&mut exchange, &route, &shaped, &client);
-        let want = Want { tried: &tried.keys, first_attempt: tried.keys.is_empty(), sticky: None };
+        let model = shaped.asked_model();
+        let want = Want { tried: &tried.keys, first_attempt: tried.keys.is_empty(), model, ..Want::default() };
         let lease = match route.pool.checkout(&want, Timestamp::now()) {
             Ok(lease) => lease,
             // Its key went out or to rest since the member was chosen; another may have one.
             Err(_) if has_untried_member(&entrance, &tried) => continue,
-            Err(_) => match wait_for_key(&entrance, &mut tried, deadline).await {
+            Err(_) => match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
                 Ok(()) => continue,
                 Err(error) => return give_up(exchange, &route, tried, &error),
             },
@@ -129,6 +130,7 @@ fn choose(entrance: &Arc<Route>, tried: &mut Tried) -> Option<Arc<Route>> {
 fn prepare(exchange: &mut Exchange, route: &Arc<Route>, shaped: &Shaped<'_>, client: &ClientRequest<'_>) {
     exchange.used = Arc::clone(route);
     exchange.model.clone_from(&shaped.model);
+    exchange.redirected_to.clone_from(&shaped.redirected_to);
     exchange.is_stream = shaped.is_stream;
     if route.settings.enable_request_body_logging && exchange.request_body.is_empty() {
         exchange.request_body = client.logged_body();
@@ -156,10 +158,10 @@ fn has_untried_member(entrance: &Route, tried: &Tried) -> bool {
 }
 
 /// Waits until a key of the group, or of an aggregate's members, returns, when that is soon enough.
-async fn wait_for_key(entrance: &Route, tried: &mut Tried, deadline: Instant) -> Result<(), ProxyError> {
+async fn wait_for_key(entrance: &Route, model: &str, tried: &mut Tried, deadline: Instant) -> Result<(), ProxyError> {
     let group = || entrance.group.definition.name.clone();
     let now = Timestamp::now();
-    let want = Want { tried: &tried.keys, first_attempt: tried.keys.is_empty(), sticky: None };
+    let want = Want { tried: &tried.keys, first_attempt: tried.keys.is_empty(), model, ..Want::default() };
     let pools = match &entrance.serving {
         Serving::Aggregate(aggregate) => aggregate.members.iter().map(|member| &member.pool).collect(),
         _ => vec![&entrance.pool],

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use gpt_load_actors::{
-    pool::{KeyLease, Verdict},
+    pool::{Asked, KeyLease, Verdict},
     runtime::Runtime,
 };
 use gpt_load_schema::{
@@ -52,6 +52,8 @@ pub struct Exchange {
     pub used: Arc<Route>,
     /// Model the client asked for.
     pub model: String,
+    /// Model asked for upstream, where a redirect names another.
+    pub redirected_to: Option<String>,
     /// Whether the client asked for a stream.
     pub is_stream: bool,
     /// Only when the group logs bodies.
@@ -93,6 +95,7 @@ impl Exchange {
             _permit: permit,
             used,
             model: String::new(),
+            redirected_to: None,
             is_stream: false,
             request_body: String::new(),
             attempt: 0,
@@ -110,6 +113,11 @@ impl Exchange {
     /// Attempts made so far.
     pub const fn attempts(&self) -> u32 {
         self.attempt
+    }
+
+    /// Model asked for upstream; empty when the request names none.
+    pub fn asked_model(&self) -> &str {
+        self.redirected_to.as_deref().unwrap_or(&self.model)
     }
 
     /// When the request arrived.
@@ -164,12 +172,7 @@ impl Exchange {
         if std::mem::replace(&mut self.concluded, true) {
             return;
         }
-        let verdict = Verdict {
-            class: OutcomeClass::ClientError,
-            rule: error.code(),
-            message: error.to_string(),
-            retry_after: None,
-        };
+        let verdict = Verdict { message: error.to_string(), ..Verdict::new(OutcomeClass::ClientError, error.code()) };
         let ending = Ending { status: error.status().as_u16(), verdict, is_success: false, report: None };
         let row = RequestLog { class: None, ..self.row(RequestType::Final, &ending) };
         self.write(row);
@@ -204,7 +207,7 @@ impl Exchange {
 
     /// Hands the verdict to the key and the upstream of the attempt under way, if there is one.
     fn settle(&mut self, verdict: Verdict) {
-        let Some(attempt) = &mut self.current else { return };
+        let Some(mut attempt) = self.current.take() else { return };
         let now = Timestamp::now();
         if let Some(pick) = attempt.pick.take() {
             match verdict.class {
@@ -216,8 +219,10 @@ impl Exchange {
             Pick::late_fault(&self.used, &attempt.base_url, now);
         }
         if let Some(lease) = attempt.lease.take() {
-            lease.settle(verdict, &attempt.base_url, now);
+            let asked = Asked { upstream: &attempt.base_url, model: self.asked_model() };
+            lease.settle(verdict, asked, now);
         }
+        self.current = Some(attempt);
     }
 
     fn elapsed_ms(&self) -> i64 {
@@ -291,7 +296,8 @@ impl Exchange {
 }
 
 fn evidence(verdict: &Verdict) -> String {
-    if verdict.message.is_empty() { verdict.rule.to_owned() } else { format!("{}: {}", verdict.rule, verdict.message) }
+    let decided_by = verdict.decided_by();
+    if verdict.message.is_empty() { decided_by.to_owned() } else { format!("{decided_by}: {}", verdict.message) }
 }
 
 impl Drop for Exchange {

@@ -43,10 +43,19 @@ pub struct Shaped<'a> {
     pub body: Option<Bytes>,
     /// Model the client asked for.
     pub model: String,
+    /// Model asked for upstream, where a redirect names another.
+    pub redirected_to: Option<String>,
     /// Whether the client asked for a stream.
     pub is_stream: bool,
     /// Whether the answer is a model list that this group changes.
     pub rewrites_model_list: bool,
+}
+
+impl Shaped<'_> {
+    /// Model asked for upstream; empty when the request names none.
+    pub fn asked_model(&self) -> &str {
+        self.redirected_to.as_deref().unwrap_or(&self.model)
+    }
 }
 
 impl<'a> ClientRequest<'a> {
@@ -72,6 +81,7 @@ impl<'a> ClientRequest<'a> {
                     path: Cow::Borrowed(self.path),
                     body: None,
                     model: model.unwrap_or_else(|| model::requested(channel, self.path, None)),
+                    redirected_to: None,
                     is_stream: self.asks_for_stream(channel, None),
                     rewrites_model_list,
                 });
@@ -80,9 +90,10 @@ impl<'a> ClientRequest<'a> {
         let sent = inspect(body);
         let Some(members) = &sent else {
             let model = self.multipart_model(body);
-            let path = self.redirected_path(route, None)?;
+            let (path, redirected_to) = self.redirected_path(route, None)?.unzip();
             return Ok(Shaped {
                 model: model.unwrap_or_else(|| model::requested(channel, self.path, None)),
+                redirected_to,
                 path: path.map_or(Cow::Borrowed(self.path), Cow::Owned),
                 body: Some(body.clone()),
                 is_stream: self.asks_for_stream(channel, None),
@@ -113,11 +124,12 @@ impl<'a> ClientRequest<'a> {
             Some(model) if model::place(channel, self.path) == Place::Body => model,
             _ => model::requested(channel, self.path, Some(members)),
         };
-        let path = self.redirected_path(route, Some(&model))?;
+        let (path, mut redirected_to) = self.redirected_path(route, Some(&model))?.unzip();
         if model::place(channel, self.path) == Place::Body
             && let Some(to) = redirect(route, Some(&model).filter(|model| !model.is_empty()))?
         {
-            set(changes.to_mut(), "model", serde_json::Value::from(to).to_string().into_bytes());
+            set(changes.to_mut(), "model", serde_json::Value::from(to.as_str()).to_string().into_bytes());
+            redirected_to = Some(to);
         }
         if is_stream && route.settings.include_stream_usage && wants_stream_options(channel, self.path) {
             let current = overridden("stream_options").map(Vec::as_slice).or(members.stream_options);
@@ -134,13 +146,14 @@ impl<'a> ClientRequest<'a> {
             path: path.map_or(Cow::Borrowed(self.path), Cow::Owned),
             body: Some(body),
             model,
+            redirected_to,
             is_stream,
             rewrites_model_list,
         })
     }
 
-    /// The path with a redirected model, on formats that carry it there; `None` = as it is.
-    fn redirected_path(&self, route: &Route, model: Option<&String>) -> Result<Option<String>, ProxyError> {
+    /// The path with a redirected model and that model, on formats that carry it there; `None` = as it is.
+    fn redirected_path(&self, route: &Route, model: Option<&String>) -> Result<Option<(String, String)>, ProxyError> {
         let channel = route.group.definition.channel;
         if model::place(channel, self.path) != Place::Path || route.group.definition.model_redirect_rules.is_empty() {
             return Ok(None);
@@ -149,7 +162,8 @@ impl<'a> ClientRequest<'a> {
             Some(model) if !model.is_empty() => Some(model.clone()),
             _ => model::in_path(self.path),
         };
-        Ok(redirect(route, asked.as_ref())?.and_then(|to| model::redirect_path(self.path, &to)))
+        let to = redirect(route, asked.as_ref())?;
+        Ok(to.and_then(|to| Some((model::redirect_path(self.path, &to)?, to))))
     }
 
     fn asks_for_stream(&self, channel: Channel, member: Option<bool>) -> bool {

@@ -13,7 +13,16 @@ use std::{
 use gpt_load_schema::time::Timestamp;
 use parking_lot::Mutex;
 
-use super::{Verdict, slot::Slot};
+use super::{Asked, Verdict, slot::Slot};
+
+/// Who made the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A client's request.
+    Request,
+    /// A validation.
+    Validation,
+}
 
 /// How one attempt with a key ended.
 pub(crate) struct Outcome {
@@ -22,14 +31,25 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     /// Base URL asked.
     pub(crate) upstream: Arc<str>,
+    /// Model asked for; empty when there was none.
+    pub(crate) model: Box<str>,
+    pub(crate) origin: Origin,
     pub(crate) at: Timestamp,
 }
 
 impl Outcome {
     /// Announces itself on the slot, so that later successes of the key keep their place behind it.
-    pub(crate) fn new(slot: Arc<Slot>, generation: i64, verdict: Verdict, upstream: Arc<str>, at: Timestamp) -> Self {
+    pub(crate) fn new(
+        slot: Arc<Slot>,
+        generation: i64,
+        verdict: Verdict,
+        asked: Asked<'_>,
+        origin: Origin,
+        at: Timestamp,
+    ) -> Self {
         slot.outcome_queued();
-        Self { slot, generation, verdict, upstream, at }
+        let (upstream, model) = (asked.upstream.clone(), asked.model.into());
+        Self { slot, generation, verdict, upstream, model, origin, at }
     }
 
     pub(crate) fn slot(&self) -> &Arc<Slot> {

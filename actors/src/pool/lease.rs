@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use gpt_load_schema::{ids::KeyId, secret::Secret, time::Timestamp};
 
-use super::{Verdict, shared::Shared, slot::Slot};
+use super::{Announced, Asked, Verdict, inbox::Origin, shared::Shared, slot::Slot};
 
 /// A checked-out key. Yields exactly one outcome: the settled one, or *abandoned* when dropped.
 pub struct KeyLease {
@@ -31,10 +31,21 @@ impl KeyLease {
         self.slot.secret()
     }
 
-    /// Yields the outcome. `upstream` is the base URL asked.
-    pub fn settle(mut self, verdict: Verdict, upstream: &Arc<str>, now: Timestamp) {
+    /// Base URL of the upstream the key is bound to, if any.
+    pub fn bound_to(&self) -> Option<&str> {
+        self.slot.upstream()
+    }
+
+    /// Takes note of what an answer tells of the provider's limits.
+    pub fn learn(&self, announced: &Announced, model: &str, now: Timestamp) {
+        // Selection does not look ahead yet.
+        let _ = (announced, model, now);
+    }
+
+    /// Yields the outcome.
+    pub fn settle(mut self, verdict: Verdict, asked: Asked<'_>, now: Timestamp) {
         self.settled = true;
-        self.pool.settle(self.slot.clone(), self.generation, verdict, upstream, now);
+        self.pool.settle(self.slot.clone(), self.generation, verdict, asked, Origin::Request, now);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::HashSet, sync::Arc};
 
 use gpt_load_schema::{
-    key::{KeyHealth, KeyState},
+    key::{KeyHealth, KeyState, ModelHealth},
     time::Timestamp,
 };
 
@@ -42,6 +42,12 @@ pub(crate) struct Memory {
     last_validated_at: Moment,
     last_error: Option<Arc<str>>,
     last_class: Option<Arc<str>>,
+    last_rule: Option<Arc<str>>,
+    cooldown_level: i32,
+    validation_level: i32,
+    next_validation_at: Moment,
+    /// `None` instead of an empty list.
+    models: Option<Box<[ModelHealth]>>,
 }
 
 impl Memory {
@@ -58,7 +64,17 @@ impl Memory {
             last_validated_at: health.last_validated_at.into(),
             last_error: health.last_error.as_deref().map(|text| texts.share(text)),
             last_class: health.last_class.as_deref().map(|text| texts.share(text)),
+            last_rule: health.last_rule.as_deref().map(|text| texts.share(text)),
+            cooldown_level: health.cooldown_level,
+            validation_level: health.validation_level,
+            next_validation_at: health.next_validation_at.into(),
+            models: (!health.models.is_empty()).then(|| health.models.as_slice().into()),
         })
+    }
+
+    /// When the key is to be validated next.
+    pub(crate) fn next_validation_at(&self) -> Option<Timestamp> {
+        self.next_validation_at.into()
     }
 
     /// The whole health again.
@@ -75,6 +91,11 @@ impl Memory {
             last_validated_at: self.last_validated_at.into(),
             last_error: self.last_error.as_deref().map(str::to_owned),
             last_class: self.last_class.as_deref().map(str::to_owned),
+            last_rule: self.last_rule.as_deref().map(str::to_owned),
+            cooldown_level: self.cooldown_level,
+            validation_level: self.validation_level,
+            next_validation_at: self.next_validation_at.into(),
+            models: self.models.as_deref().map(<[ModelHealth]>::to_vec).unwrap_or_default(),
         }
     }
 }
@@ -118,6 +139,11 @@ mod tests {
             last_validated_at: Some(Timestamp(-1)),
             last_error: Some("no such key".to_owned()),
             last_class: Some("key_forbidden".to_owned()),
+            last_rule: Some("status-403".to_owned()),
+            cooldown_level: 1,
+            next_validation_at: Some(Timestamp(10)),
+            validation_level: 2,
+            models: vec![ModelHealth { model: "m".to_owned(), consecutive_failures: 1, ..ModelHealth::default() }],
         };
         let memory = Memory::of(&health, &mut texts).expect("there is trouble");
         assert_eq!(memory.recall(KeyState::Disabled, 3), health);

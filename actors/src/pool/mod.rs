@@ -3,11 +3,12 @@
 //! Pure but for atomics: time is a parameter, and whoever drives the pool (the group actor) does so through
 //! `core::PoolCore`.
 
+mod candidates;
 pub(crate) mod core;
 pub(crate) mod inbox;
 mod lease;
 mod memory;
-mod select;
+pub(crate) mod select;
 pub(crate) mod shared;
 mod slot;
 mod snapshot;
@@ -26,10 +27,10 @@ use gpt_load_schema::{
     time::Timestamp,
 };
 
-pub use self::lease::KeyLease;
 use self::shared::Shared;
+pub use self::{candidates::Candidate, lease::KeyLease};
 
-/// What the classifier says of one attempt; the pool's input.
+/// What the classifier, and after it the policies, say of one attempt; the pool's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The class.
@@ -40,10 +41,64 @@ pub struct Verdict {
     pub message: String,
     /// When the provider said that the key or account may be asked again (rate limit, quota).
     pub retry_after: Option<Duration>,
+    /// Whom a limit or refusal concerns.
+    pub reach: Reach,
+    /// What a policy decided.
+    pub ruling: Option<Ruling>,
+}
+
+impl Verdict {
+    /// A verdict without a text, about the key alone.
+    pub const fn new(class: OutcomeClass, rule: &'static str) -> Self {
+        Self { class, rule, message: String::new(), retry_after: None, reach: Reach::KEY, ruling: None }
+    }
+
+    /// Which rule decided: that of a policy, else the classifier's.
+    pub fn decided_by(&self) -> &str {
+        self.ruling.as_ref().map_or(self.rule, |ruling| &ruling.policy)
+    }
+}
+
+/// Whom a limit or refusal concerns: by default all requests with the key that met it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// Only requests for the same model.
+    pub model: bool,
+    /// Every key of the same account, where the account is known.
+    pub account: bool,
+}
+
+impl Reach {
+    /// All requests with the key.
+    pub const KEY: Self = Self { model: false, account: false };
+}
+
+/// A policy's decision over an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ruling {
+    /// The policy and its rule, as a person should read them.
+    pub policy: Arc<str>,
+    /// What becomes of the key instead of what the class says; `None` = what the class says.
+    pub consequence: Option<Consequence>,
+}
+
+/// What a policy makes of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consequence {
+    /// Nothing.
+    Spare,
+    /// A counted failure; with a time the key is out (disabled) for that long.
+    Degrade(Option<Duration>),
+    /// Out for this long; `None` = for the usual backoff.
+    Disable(Option<Duration>),
+    /// Invalid.
+    Invalidate,
+    /// To rest for this long.
+    Rest(Duration),
 }
 
 /// What a request wants of a key.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Want<'a> {
     /// Keys this request has tried; avoided while there is another.
     pub tried: &'a [KeyId],
@@ -51,6 +106,43 @@ pub struct Want<'a> {
     pub first_attempt: bool,
     /// Hash of what the request should stick to.
     pub sticky: Option<u64>,
+    /// The model that will be asked for upstream; empty when the request names none.
+    pub model: &'a str,
+    /// Whether an upstream (base URL) is worth asking; asked for keys that are bound to one. `None` = all are.
+    pub is_open: Option<&'a dyn Fn(&str) -> bool>,
+}
+
+/// Where an attempt went.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Base URL of the upstream.
+    pub upstream: &'a Arc<str>,
+    /// Model asked for; empty when the request named none.
+    pub model: &'a str,
+}
+
+/// What an answer, good or bad, tells of the limits that the provider applies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Announced {
+    /// Requests left.
+    pub requests: Option<Remaining>,
+    /// Tokens left.
+    pub tokens: Option<Remaining>,
+    /// Whether the limits count per model.
+    pub per_model: bool,
+    /// Hash of the account's name, where the answer tells it; the limits are then the account's.
+    pub account: Option<u64>,
+}
+
+/// What is left of a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Remaining {
+    /// How much is left.
+    pub left: u64,
+    /// The whole limit, where it is told.
+    pub limit: Option<u64>,
+    /// Time until the limit is whole again.
+    pub reset_in: Duration,
 }
 
 /// Why no key could be handed out.
@@ -75,7 +167,7 @@ impl PoolHandle {
 
     /// Hands out a key.
     pub fn checkout(&self, want: &Want<'_>, now: Timestamp) -> Result<KeyLease, NoKey> {
-        let slot = select::select(&self.shared.snapshot.load(), self.shared.strategy, want, now)?;
+        let slot = select::select(&self.shared.snapshot.load(), &self.shared.selection.load(), want, now)?;
         Ok(KeyLease::new(self.shared.clone(), slot))
     }
 

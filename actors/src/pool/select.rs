@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use gpt_load_schema::{ids::KeyId, time::Timestamp};
+use gpt_load_schema::{ids::KeyId, settings::Settings, time::Timestamp};
 
 use super::{
     NoKey, Want,
@@ -14,6 +14,19 @@ use super::{
 /// Turns of the probation ring that are tried for an idle key. A ring with more keys than this has, among so many,
 /// nearly always one.
 const PROBATION_LOOK: usize = 64;
+
+/// The settings of a group that rule its choice of keys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct SelectionRules {
+    pub(crate) strategy: Strategy,
+}
+
+impl SelectionRules {
+    /// The rules in a group's effective settings.
+    pub(crate) fn of(_settings: &Settings) -> Self {
+        Self::default()
+    }
+}
 
 /// How a group chooses among its keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,11 +39,11 @@ pub(crate) enum Strategy {
 /// Chooses a key and occupies it.
 pub(crate) fn select(
     snapshot: &Snapshot,
-    strategy: Strategy,
+    rules: &SelectionRules,
     want: &Want<'_>,
     now: Timestamp,
 ) -> Result<Arc<Slot>, NoKey> {
-    let pass = Pass { snapshot, strategy, first_attempt: want.first_attempt, tried: want.tried, now };
+    let pass = Pass { snapshot, strategy: rules.strategy, first_attempt: want.first_attempt, tried: want.tried, now };
     pass.choose()
         .or_else(|| if want.tried.is_empty() { None } else { Pass { tried: &[], ..pass }.choose() })
         .cloned()

@@ -10,9 +10,9 @@ use gpt_load_schema::{ids::GroupId, key::KeyState, log::OutcomeClass, store::Key
 use parking_lot::Mutex;
 
 use super::{
-    Verdict,
-    inbox::{Inbox, Outcome},
-    select::Strategy,
+    Asked, Verdict,
+    inbox::{Inbox, Origin, Outcome},
+    select::SelectionRules,
     slot::Slot,
     snapshot::Snapshot,
     state::{Event, Limits, accept},
@@ -25,7 +25,7 @@ pub(crate) type Nudge = Box<dyn Fn() + Send + Sync>;
 /// The pool itself; handles, leases and the group actor hold it together.
 pub(crate) struct Shared {
     pub(crate) group: GroupId,
-    pub(crate) strategy: Strategy,
+    pub(crate) selection: ArcSwap<SelectionRules>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) limits: ArcSwap<Limits>,
     pub(crate) inbox: Inbox,
@@ -36,10 +36,10 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(group: GroupId, limits: Limits) -> Self {
+    pub(crate) fn new(group: GroupId, limits: Limits, selection: SelectionRules) -> Self {
         Self {
             group,
-            strategy: Strategy::default(),
+            selection: ArcSwap::from_pointee(selection),
             snapshot: ArcSwap::from_pointee(Snapshot::build(&Table::default(), None, Timestamp::default())),
             limits: ArcSwap::from_pointee(limits),
             inbox: Inbox::default(),
@@ -71,7 +71,8 @@ impl Shared {
         slot: Arc<Slot>,
         generation: i64,
         verdict: Verdict,
-        upstream: &Arc<str>,
+        asked: Asked<'_>,
+        origin: Origin,
         now: Timestamp,
     ) {
         let class = verdict.class;
@@ -82,7 +83,7 @@ impl Shared {
             }
             _ => {}
         }
-        let outcome = Outcome::new(slot, generation, verdict, upstream.clone(), now);
+        let outcome = Outcome::new(slot, generation, verdict, asked, origin, now);
         if class != OutcomeClass::Success {
             self.mark(&outcome);
         }

@@ -39,7 +39,6 @@ pub(crate) struct Slot {
     weight: u8,
     source: KeySource,
     marks: AtomicU8,
-    cooldowns: AtomicU8,
     in_flight: AtomicU32,
     /// Outcomes on their way to the group actor.
     queued: AtomicU32,
@@ -59,7 +58,6 @@ impl Slot {
             weight: u8::try_from(record.weight.clamp(1, 100)).unwrap_or(1),
             source: record.source,
             marks: AtomicU8::new(0),
-            cooldowns: AtomicU8::new(0),
             in_flight: AtomicU32::new(0),
             queued: AtomicU32::new(0),
             resting_until: AtomicI64::new(0),
@@ -76,6 +74,11 @@ impl Slot {
 
     pub(crate) fn secret(&self) -> &Secret {
         &self.secret
+    }
+
+    /// Base URL of the upstream the key is bound to.
+    pub(crate) fn upstream(&self) -> Option<&str> {
+        self.upstream.as_deref()
     }
 
     pub(crate) fn generation(&self) -> i64 {
@@ -117,6 +120,11 @@ impl Slot {
         self.queued.load(Ordering::Acquire) == 0 && self.marks.load(Ordering::Acquire) & (CLEAN | HELD) == CLEAN
     }
 
+    /// When the key is to be validated next.
+    pub(crate) fn next_validation_at(&self) -> Option<Timestamp> {
+        self.memory.load().as_deref().and_then(Memory::next_validation_at)
+    }
+
     /// What the state machine knows of the key.
     pub(crate) fn standing(&self) -> Standing {
         let (state, generation) = (self.state(), self.generation());
@@ -124,7 +132,7 @@ impl Slot {
             Some(memory) => memory.recall(state, generation),
             None => KeyHealth { generation, ..KeyHealth::new(state) },
         };
-        Standing { health, cooldowns: self.cooldowns.load(Ordering::Acquire) }
+        Standing::stored(health)
     }
 
     /// Makes `standing` what all threads see. Marks that outcomes left on the slot stay until the last of them is applied.
@@ -132,7 +140,6 @@ impl Slot {
         let health = &standing.health;
         self.memory.store(Memory::of(health, texts).map(Arc::new));
         self.generation.store(health.generation, Ordering::Release);
-        self.cooldowns.store(standing.cooldowns, Ordering::Release);
         let others_queued = self.queued.load(Ordering::Acquire) > 1;
         let rest = health.resting_until.map_or(0, |until| until.0);
         if others_queued {

@@ -36,6 +36,19 @@ pub struct Limits {
     pub backoff_max: Duration,
     /// Longest cooldown, whatever the provider says.
     pub cooldown_max: Duration,
+    /// Wait before an invalid key is validated again; doubled after each time in vain.
+    pub validation_interval: Duration,
+    /// When many keys that fail together are not to blame; `None` = never.
+    pub guard: Option<GuardLimits>,
+}
+
+/// How many keys must fail together before their failures are nobody's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GuardLimits {
+    /// At least so many keys.
+    pub min_keys: u64,
+    /// At least this percentage of the selectable keys.
+    pub percent: u64,
 }
 
 impl Limits {
@@ -46,6 +59,11 @@ impl Limits {
             backoff_initial: Duration::from_secs(settings.backoff_initial_seconds),
             backoff_max: Duration::from_secs(settings.backoff_max_seconds),
             cooldown_max: Duration::from_secs(settings.cooldown_max_seconds),
+            validation_interval: Duration::from_secs(settings.key_validation_interval_minutes.saturating_mul(60)),
+            guard: settings.pool_guard.then_some(GuardLimits {
+                min_keys: settings.pool_guard_min_keys,
+                percent: settings.pool_guard_percent,
+            }),
         }
     }
 }
@@ -55,14 +73,12 @@ impl Limits {
 pub struct Standing {
     /// What is stored.
     pub health: KeyHealth,
-    /// Cooldowns of unstated length in a row; a restart forgets it, which costs one short cooldown.
-    pub cooldowns: u8,
 }
 
 impl Standing {
     /// The standing of a key as it was stored.
-    pub fn stored(health: KeyHealth) -> Self {
-        Self { health, cooldowns: 0 }
+    pub const fn stored(health: KeyHealth) -> Self {
+        Self { health }
     }
 
     /// Whether a success would change nothing: an active key with no failure to forgive.
@@ -72,7 +88,7 @@ impl Standing {
             && health.consecutive_failures == 0
             && health.backoff_level == 0
             && health.resting_until.is_none()
-            && self.cooldowns == 0
+            && health.cooldown_level == 0
     }
 }
 
@@ -192,8 +208,8 @@ impl Transition {
         if self.standing.is_clean() {
             return;
         }
-        self.standing.cooldowns = 0;
         let health = &mut self.standing.health;
+        health.cooldown_level = 0;
         health.consecutive_failures = 0;
         health.backoff_level = 0;
         health.resting_until = health.resting_until.filter(|until| *until > now);
@@ -210,8 +226,9 @@ impl Transition {
             Some(stated) => stated,
             None if resting => return,
             None => {
-                let rest = doubled(COOLDOWN, self.standing.cooldowns.into());
-                self.standing.cooldowns = self.standing.cooldowns.saturating_add(1);
+                let level = &mut self.standing.health.cooldown_level;
+                let rest = doubled(COOLDOWN, u32::try_from(*level).unwrap_or(0));
+                *level = level.saturating_add(1);
                 rest
             }
         };
@@ -309,6 +326,7 @@ impl Transition {
     fn note(&mut self, verdict: &Verdict) {
         let health = &mut self.standing.health;
         health.last_class = Some(verdict.class.as_str().to_owned());
+        health.last_rule = Some(verdict.decided_by().to_owned());
         health.last_error = Some(verdict.message.clone()).filter(|message| !message.is_empty());
     }
 }

@@ -10,8 +10,8 @@ use super::{core::PoolCore, state::Limits, *};
 use crate::deltas::DeltaQueue;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
-const FIRST: Want<'static> = Want { tried: &[], first_attempt: true, sticky: None };
-const RETRY: Want<'static> = Want { tried: &[], first_attempt: false, sticky: None };
+const FIRST: Want<'static> = Want { first_attempt: true, ..RETRY };
+const RETRY: Want<'static> = Want { tried: &[], first_attempt: false, sticky: None, model: "", is_open: None };
 
 /// A pool without actors: the test says when outcomes are applied.
 struct Pool {
@@ -29,8 +29,10 @@ impl Pool {
             backoff_initial: Duration::from_secs(60),
             backoff_max: Duration::from_secs(1800),
             cooldown_max: Duration::from_secs(3600),
+            validation_interval: Duration::from_secs(3600),
+            guard: None,
         };
-        let shared = Arc::new(Shared::new(GroupId(1), limits));
+        let shared = Arc::new(Shared::new(GroupId(1), limits, super::select::SelectionRules::default()));
         let deltas = Arc::new(DeltaQueue::default());
         let mut core = PoolCore::resume(shared.clone(), deltas.clone());
         let records: Vec<KeyRecord> = (1..).zip(states).map(|(id, state)| record(id, *state)).collect();
@@ -53,7 +55,7 @@ impl Pool {
     }
 
     fn settle(&self, lease: KeyLease, class: OutcomeClass, wait: Option<u64>, now: Timestamp) {
-        lease.settle(verdict(class, wait), &self.upstream, now);
+        lease.settle(verdict(class, wait), Asked { upstream: &self.upstream, model: "" }, now);
     }
 
     /// Fails the key once and applies it.
@@ -97,7 +99,7 @@ fn record(id: i64, state: KeyState) -> KeyRecord {
 }
 
 fn verdict(class: OutcomeClass, wait: Option<u64>) -> Verdict {
-    Verdict { class, rule: "test", message: "no".to_owned(), retry_after: wait.map(Duration::from_secs) }
+    Verdict { message: "no".to_owned(), retry_after: wait.map(Duration::from_secs), ..Verdict::new(class, "test") }
 }
 
 fn seconds(count: u64) -> Timestamp {

@@ -67,7 +67,7 @@ async fn restored_keys_serve_again_and_deleted_ones_never() {
     assert_eq!(node.pool(group).counts().active, 4);
     late.settle(
         super::fixture::verdict(OutcomeClass::KeyInvalid, None),
-        &"http://up".into(),
+        crate::pool::Asked { upstream: &"http://up".into(), model: "" },
         gpt_load_schema::time::Timestamp::now(),
     );
     node.flush().await;

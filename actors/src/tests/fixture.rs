@@ -91,7 +91,11 @@ impl Node {
     ) -> KeyId {
         let lease = self.lease(group, number).await;
         let id = lease.id();
-        lease.settle(verdict(class, wait), &"http://up".into(), Timestamp::now());
+        lease.settle(
+            verdict(class, wait),
+            crate::pool::Asked { upstream: &"http://up".into(), model: "" },
+            Timestamp::now(),
+        );
         id
     }
 
@@ -105,10 +109,11 @@ impl Node {
 }
 
 /// What a first attempt wants.
-pub(crate) const FIRST: Want<'static> = Want { tried: &[], first_attempt: true, sticky: None };
+pub(crate) const FIRST: Want<'static> =
+    Want { tried: &[], first_attempt: true, sticky: None, model: "", is_open: None };
 
 pub(crate) fn verdict(class: OutcomeClass, retry_after: Option<Duration>) -> Verdict {
-    Verdict { class, rule: "test", message: "said no".to_owned(), retry_after }
+    Verdict { message: "said no".to_owned(), retry_after, ..Verdict::new(class, "test") }
 }
 
 pub(crate) fn add(group: GroupId, numbers: impl IntoIterator<Item = usize>) -> Command {

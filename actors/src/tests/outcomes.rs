@@ -53,7 +53,11 @@ async fn a_restart_keeps_cooldown_backoff_and_counters() {
         node.flush().await;
     }
     let lease = node.lease(group, 1).await;
-    lease.settle(verdict(OutcomeClass::KeyForbidden, None), &"http://up".into(), Timestamp::now());
+    lease.settle(
+        verdict(OutcomeClass::KeyForbidden, None),
+        crate::pool::Asked { upstream: &"http://up".into(), model: "" },
+        Timestamp::now(),
+    );
     node.use_key(group, 2, OutcomeClass::RateLimited, Some(Duration::from_secs(300))).await;
     node.flush().await;
     let before = node.keys(group).await;
@@ -74,7 +78,7 @@ async fn a_restart_keeps_cooldown_backoff_and_counters() {
     let third = pool.checkout(&FIRST, Timestamp::now()).expect("a key is usable");
     third.settle(
         verdict(OutcomeClass::RateLimited, Some(Duration::from_secs(900))),
-        &"http://up".into(),
+        crate::pool::Asked { upstream: &"http://up".into(), model: "" },
         Timestamp::now(),
     );
     assert_eq!(pool.checkout(&FIRST, Timestamp::now()).err(), Some(NoKey::AllResting(until)));

@@ -31,7 +31,11 @@ async fn a_group_outlives_its_actors_panic() {
     assert!(node.pool(group).checkout(&FIRST, Timestamp::now()).is_ok(), "the data path does not notice");
     assert!(node.pool(other).checkout(&FIRST, Timestamp::now()).is_ok());
     respawned(&node, 1).await;
-    second.settle(verdict(OutcomeClass::KeyInvalid, None), &"http://up".into(), Timestamp::now());
+    second.settle(
+        verdict(OutcomeClass::KeyInvalid, None),
+        crate::pool::Asked { upstream: &"http://up".into(), model: "" },
+        Timestamp::now(),
+    );
     member.link.ask(group::Settle).await.expect("the successor answers");
     assert_eq!(node.pool(group).counts().invalid, 2, "what waited and what came later is applied");
 

@@ -40,6 +40,11 @@ pub(super) struct HealthRow {
     pub(super) last_validated_at: Option<i64>,
     pub(super) last_error_message: Option<String>,
     pub(super) last_class: Option<String>,
+    pub(super) last_rule: Option<String>,
+    pub(super) cooldown_level: i32,
+    pub(super) next_validation_at: Option<i64>,
+    pub(super) validation_level: i32,
+    pub(super) model_health: Option<String>,
     /// 0 forgets the stored failure count, 1 keeps it.
     pub(super) keep_failures: i64,
     pub(super) add_failures: i64,

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     crypto::{Place, Vault},
     ids::{GroupId, KeyId},
-    key::{KeyHealth, KeyRecord, KeySource, KeyState},
+    key::{KeyHealth, KeyRecord, KeySource, KeyState, ModelHealth},
     secret::Secret,
     store::KeyDelta,
     time::Timestamp,
@@ -26,6 +26,7 @@ pub(super) const KEY_BATCH: usize = 1_000;
 /// Bytes of a key's stored last error.
 const LAST_ERROR_BYTES: usize = 2_048;
 const LAST_CLASS_BYTES: usize = 50;
+const LAST_RULE_BYTES: usize = 255;
 
 /// A row of `api_keys`.
 #[derive(Queryable, Selectable)]
@@ -56,6 +57,11 @@ pub(super) struct KeyRow {
     priority: i32,
     upstream: Option<String>,
     source: String,
+    last_rule: Option<String>,
+    cooldown_level: i32,
+    next_validation_at: Option<i64>,
+    validation_level: i32,
+    model_health: Option<String>,
 }
 
 /// The identity of a key's row: group and hash are unique together, known before the row has an id, and never change.
@@ -92,6 +98,11 @@ impl KeyRow {
                 last_validated_at: self.last_validated_at.map(Timestamp),
                 last_error: self.last_error_message,
                 last_class: self.last_class,
+                last_rule: self.last_rule,
+                cooldown_level: self.cooldown_level,
+                next_validation_at: self.next_validation_at.map(Timestamp),
+                validation_level: self.validation_level,
+                models: models_from(self.model_health.as_deref())?,
             },
             request_count: self.request_count,
             failure_count: self.failure_count,
@@ -177,6 +188,11 @@ impl HealthRow {
             last_validated_at: millis(health.last_validated_at),
             last_error_message: health.last_error.clone().map(|text| fit(text, LAST_ERROR_BYTES)),
             last_class: health.last_class.clone().map(|text| fit(text, LAST_CLASS_BYTES)),
+            last_rule: health.last_rule.clone().map(|text| fit(text, LAST_RULE_BYTES)),
+            cooldown_level: health.cooldown_level,
+            next_validation_at: millis(health.next_validation_at),
+            validation_level: health.validation_level,
+            model_health: models_text(&health.models),
             keep_failures: i64::from(!delta.reset_failures),
             add_failures: delta.failures,
             updated_at: now.0,
@@ -190,6 +206,15 @@ pub(super) const fn source_word(source: KeySource) -> &'static str {
         KeySource::Manual => "manual",
         KeySource::File => "file",
     }
+}
+
+fn models_from(text: Option<&str>) -> StoreResult<Vec<ModelHealth>> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    serde_json::from_str(text).map_err(|error| StoreError::damaged("a key's health per model", error))
+}
+
+fn models_text(models: &[ModelHealth]) -> Option<String> {
+    if models.is_empty() { None } else { serde_json::to_string(models).ok() }
 }
 
 fn source_from(word: &str) -> KeySource {

@@ -134,6 +134,11 @@ impl Writer {
                             api_keys::resting_until.eq(None::<i64>),
                             api_keys::last_error_message.eq(None::<String>),
                             api_keys::last_class.eq(None::<String>),
+                            api_keys::last_rule.eq(None::<String>),
+                            api_keys::cooldown_level.eq(0),
+                            api_keys::next_validation_at.eq(None::<i64>),
+                            api_keys::validation_level.eq(0),
+                            api_keys::model_health.eq(None::<String>),
                             api_keys::updated_at.eq(now.0),
                         ))
                         .execute(conn)

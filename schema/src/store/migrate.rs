@@ -39,7 +39,6 @@ pub(super) enum Found {
     Ours,
 }
 
-
 /// Runs pending migrations. Blocks.
 pub(super) fn migrate_sqlite(path: &str) -> StoreResult<()> {
     let mut connection = open_sqlite(path)?;

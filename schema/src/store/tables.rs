@@ -98,6 +98,11 @@ diesel::table! {
         priority -> Integer,
         upstream -> Nullable<Text>,
         source -> Text,
+        last_rule -> Nullable<Text>,
+        cooldown_level -> Integer,
+        next_validation_at -> Nullable<BigInt>,
+        validation_level -> Integer,
+        model_health -> Nullable<Text>,
     }
 }
 

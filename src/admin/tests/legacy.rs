@@ -50,8 +50,12 @@ async fn settle(api: &Api, key: &str, class: OutcomeClass, message: &str, now: T
         }
     };
     let retry_after = Some(Duration::from_secs(3600));
-    let verdict = Verdict { class, rule: "test", message: message.to_owned(), retry_after };
-    lease.settle(verdict, &Arc::from("https://api.openai.com"), now);
+    let verdict = Verdict { message: message.to_owned(), retry_after, ..Verdict::new(class, "test") };
+    lease.settle(
+        verdict,
+        gpt_load_actors::pool::Asked { upstream: &Arc::from("https://api.openai.com"), model: "" },
+        now,
+    );
     api.state.runtime.flush().await.unwrap();
 }
 

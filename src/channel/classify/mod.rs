@@ -37,7 +37,7 @@ pub fn answer(_channel: Channel, status: u16, headers: &HeaderMap, body: &[u8], 
     let fault = Fault::parse(body);
     let (class, rule) = decide(status, &fault);
     let retry_after = rests(class).then(|| reset::from_answer(headers, &fault, now)).flatten();
-    Verdict { class, rule, message: fault.message, retry_after }
+    Verdict { message: fault.message, retry_after, ..Verdict::new(class, rule) }
 }
 
 /// The class of the error that `data`, the data of one stream event or a whole 200 body, carries; `None` when it
@@ -47,7 +47,7 @@ pub fn event(_channel: Channel, data: &[u8], now: Timestamp) -> Option<Verdict> 
     let fault = Fault::parse(error);
     let (class, rule) = decide(fault.implied_status(), &fault);
     let retry_after = rests(class).then(|| reset::from_body(&fault, now)).flatten();
-    Some(Verdict { class, rule, message: fault.message, retry_after })
+    Some(Verdict { message: fault.message, retry_after, ..Verdict::new(class, rule) })
 }
 
 /// The part of an event that states an error: the event, or the failed response it carries.
@@ -62,21 +62,17 @@ fn error_in(data: &[u8]) -> Option<&[u8]> {
 
 /// A failure of the way to the provider. `kind_word` says which, e.g. `connect`, `tls`, `reset`, `timeout`.
 pub fn transport(kind_word: &'static str, message: String) -> Verdict {
-    Verdict { class: UpstreamFault, rule: kind_word, message, retry_after: None }
+    Verdict { message, ..Verdict::new(UpstreamFault, kind_word) }
 }
 
 /// The client hung up.
 pub fn abandoned() -> Verdict {
-    plain(OutcomeClass::Abandoned, "client-gone")
+    Verdict::new(OutcomeClass::Abandoned, "client-gone")
 }
 
 /// An answer that ended well.
 pub fn success() -> Verdict {
-    plain(OutcomeClass::Success, "ended-well")
-}
-
-fn plain(class: OutcomeClass, rule: &'static str) -> Verdict {
-    Verdict { class, rule, message: String::new(), retry_after: None }
+    Verdict::new(OutcomeClass::Success, "ended-well")
 }
 
 /// Whether a key that met this class rests for a time the provider may have named.

@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     fn outcome(class: OutcomeClass, message: &str) -> pool::Verdict {
-        pool::Verdict { class, rule: "rule", message: message.to_owned(), retry_after: None }
+        pool::Verdict { message: message.to_owned(), ..pool::Verdict::new(class, "rule") }
     }
 
     #[test]

@@ -8,10 +8,16 @@ const LIMITS: Limits = Limits {
     backoff_initial: Duration::from_secs(60),
     backoff_max: Duration::from_secs(1800),
     cooldown_max: Duration::from_secs(3600),
+    validation_interval: Duration::from_secs(3600),
+    guard: None,
 };
 
 fn verdict(class: OutcomeClass, retry_after: Option<u64>) -> Verdict {
-    Verdict { class, rule: "test", message: "said no".to_owned(), retry_after: retry_after.map(Duration::from_secs) }
+    Verdict {
+        message: "said no".to_owned(),
+        retry_after: retry_after.map(Duration::from_secs),
+        ..Verdict::new(class, "test")
+    }
 }
 
 fn after(standing: &Standing, class: OutcomeClass, retry_after: Option<u64>, now: Timestamp) -> Transition {

@@ -140,6 +140,11 @@ fn store_health(connection: &mut SqliteConnection, row: &HealthRow) -> QueryResu
             api_keys::last_validated_at.eq(row.last_validated_at),
             api_keys::last_error_message.eq(&row.last_error_message),
             api_keys::last_class.eq(&row.last_class),
+            api_keys::last_rule.eq(&row.last_rule),
+            api_keys::cooldown_level.eq(row.cooldown_level),
+            api_keys::next_validation_at.eq(row.next_validation_at),
+            api_keys::validation_level.eq(row.validation_level),
+            api_keys::model_health.eq(&row.model_health),
             api_keys::failure_count.eq(api_keys::failure_count * row.keep_failures + row.add_failures),
             api_keys::updated_at.eq(row.updated_at),
         ))

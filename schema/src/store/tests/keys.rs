@@ -111,7 +111,13 @@ async fn health_survives_and_an_older_generation_does_not() {
     let fixture = Fixture::new().await;
     let group = fixture.group("one").await.id;
     let key = fixture.keys(group, &["sk-1"]).await.remove(0);
+    let models = vec![ModelHealth { model: "gpt".to_owned(), backoff_level: 1, ..ModelHealth::default() }];
     let health = KeyHealth {
+        last_rule: Some("status-403".to_owned()),
+        cooldown_level: 2,
+        next_validation_at: Some(Timestamp(77)),
+        validation_level: 3,
+        models,
         state: KeyState::Disabled,
         generation: 2,
         consecutive_failures: 3,
