@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use gpt_load_schema::{
     group::{Group, GroupDefinition, SubGroup},
-    ids::GroupId,
+    ids::{GroupId, KeyId},
     key::{KeySource, KeyState},
     secret::Secret,
     store::{KeySelector, StoreError},
@@ -38,6 +38,12 @@ pub enum Command {
     DeleteKeys(GroupId, KeySelector),
     /// Make keys active again.
     RestoreKeys(GroupId, KeySelector),
+    /// Change a key's state.
+    OrderKey(GroupId, KeyId, Order),
+    /// Change what a person decides about a key.
+    UpdateKey(GroupId, KeyId, KeyTraits),
+    /// Let the failures that the pool guard holds back take effect.
+    AcceptHeld(GroupId),
     /// Store settings (validated), raw text by key; `None` = back to the default.
     PutSettings(BTreeMap<String, Option<String>>),
 }
@@ -55,10 +61,37 @@ impl fmt::Debug for Command {
             }
             Self::DeleteKeys(group, which) => write!(f, "DeleteKeys({group}, {which:?})"),
             Self::RestoreKeys(group, which) => write!(f, "RestoreKeys({group}, {which:?})"),
+            Self::OrderKey(group, key, order) => write!(f, "OrderKey({group}, {key}, {order:?})"),
+            Self::UpdateKey(group, key, traits) => write!(f, "UpdateKey({group}, {key}, {traits:?})"),
+            Self::AcceptHeld(group) => write!(f, "AcceptHeld({group})"),
             // Some settings are secrets; which ones were stored says enough.
             Self::PutSettings(values) => write!(f, "PutSettings({:?})", values.keys()),
         }
     }
+}
+
+/// A person's order about a key's state.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// Out until it is enabled.
+    Disable,
+    /// A disabled key back on probation.
+    Enable,
+    /// Out until it is restored or a validation succeeds.
+    Invalidate,
+    /// Active, with counters at zero.
+    Restore,
+}
+
+/// What a person decides about a key; `None` = as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyTraits {
+    /// Share of the traffic under weighted selection, 1–100.
+    pub weight: Option<i32>,
+    /// Lower is asked first.
+    pub priority: Option<i32>,
+    /// Base URL of the upstream the key is bound to; the inner `None` = any.
+    pub upstream: Option<Option<String>>,
 }
 
 /// What a management write did. It is answered after the pools and the routing table know of the change.

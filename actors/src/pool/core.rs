@@ -182,6 +182,7 @@ impl PoolCore {
         self.deltas.forget(record.id);
         let stored = Standing::stored(record.health.clone());
         remind(&mut self.timers, record.id, &stored);
+        slot.count_failures(record.failure_count, true);
         slot.publish(&stored, &mut self.texts);
         self.shared.recount(Some(before.health.state), Some(stored.health.state));
     }
@@ -197,6 +198,7 @@ impl PoolCore {
                 reset_failures: transition.reset_failures,
             });
         }
+        slot.count_failures(transition.failures, transition.reset_failures);
         slot.publish(after, &mut self.texts);
         self.shared.recount(Some(before.health.state), Some(after.health.state));
         if after.health.disabled_until != before.health.disabled_until

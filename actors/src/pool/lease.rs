@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use gpt_load_schema::{ids::KeyId, secret::Secret, time::Timestamp};
+use gpt_load_schema::{ids::KeyId, log::OutcomeClass, secret::Secret, time::Timestamp};
 
 use super::{Announced, Asked, Verdict, inbox::Origin, shared::Shared, slot::Slot};
 
@@ -31,6 +31,11 @@ impl KeyLease {
         self.slot.secret()
     }
 
+    /// Successful requests that the key served, and its counted failures since the last reset.
+    pub fn counters(&self) -> (u64, i64) {
+        self.slot.counters()
+    }
+
     /// Base URL of the upstream the key is bound to, if any.
     pub fn bound_to(&self) -> Option<&str> {
         self.slot.upstream()
@@ -45,6 +50,9 @@ impl KeyLease {
     /// Yields the outcome.
     pub fn settle(mut self, verdict: Verdict, asked: Asked<'_>, now: Timestamp) {
         self.settled = true;
+        if verdict.class == OutcomeClass::Success {
+            self.slot.count_request();
+        }
         self.pool.settle(self.slot.clone(), self.generation, verdict, asked, Origin::Request, now);
     }
 }

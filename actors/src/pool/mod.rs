@@ -145,6 +145,47 @@ pub struct Remaining {
     pub reset_in: Duration,
 }
 
+/// Many keys fail alike and none succeeds: their failures are held back until one does.
+#[derive(Clone, Debug)]
+pub struct TrippedGuard {
+    /// What the keys fail with; [`OutcomeClass::UpstreamFault`] stands for faults that seemed to be the key's own.
+    pub class: OutcomeClass,
+    /// Base URL of the upstream they fail against.
+    pub upstream: Arc<str>,
+    /// Who is probably to blame.
+    pub suspect: Suspect,
+    /// When the first of them failed.
+    pub since: Timestamp,
+    /// Keys that failed.
+    pub failed: usize,
+    /// Keys that would have gone out (disabled or invalid) by now.
+    pub held: usize,
+    /// What the provider says, redacted.
+    pub message: String,
+}
+
+/// Who is probably to blame for a failure that many keys share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Suspect {
+    /// The provider.
+    Upstream,
+    /// The way to it: the address that the gateway's requests come from.
+    Egress,
+    /// The account behind the keys.
+    Account,
+}
+
+impl Suspect {
+    /// The word in the API and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Upstream => "upstream",
+            Self::Egress => "egress",
+            Self::Account => "account",
+        }
+    }
+}
+
 /// Why no key could be handed out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoKey {
@@ -169,6 +210,11 @@ impl PoolHandle {
     pub fn checkout(&self, want: &Want<'_>, now: Timestamp) -> Result<KeyLease, NoKey> {
         let slot = select::select(&self.shared.snapshot.load(), &self.shared.selection.load(), want, now)?;
         Ok(KeyLease::new(self.shared.clone(), slot))
+    }
+
+    /// Where the pool guard holds failures back now; empty when all is normal.
+    pub fn guard(&self) -> Arc<Vec<TrippedGuard>> {
+        self.shared.tripped.load_full()
     }
 
     /// Keys per state now.

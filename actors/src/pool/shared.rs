@@ -10,7 +10,7 @@ use gpt_load_schema::{ids::GroupId, key::KeyState, log::OutcomeClass, store::Key
 use parking_lot::Mutex;
 
 use super::{
-    Asked, Verdict,
+    Asked, TrippedGuard, Verdict,
     inbox::{Inbox, Origin, Outcome},
     select::SelectionRules,
     slot::Slot,
@@ -29,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) limits: ArcSwap<Limits>,
     pub(crate) inbox: Inbox,
+    pub(crate) tripped: ArcSwap<Vec<TrippedGuard>>,
     nudge: Mutex<Option<Nudge>>,
     counts: [AtomicI64; KeyState::ALL.len()],
     applied: AtomicU64,
@@ -43,6 +44,7 @@ impl Shared {
             snapshot: ArcSwap::from_pointee(Snapshot::build(&Table::default(), None, Timestamp::default())),
             limits: ArcSwap::from_pointee(limits),
             inbox: Inbox::default(),
+            tripped: ArcSwap::default(),
             nudge: Mutex::new(None),
             counts: Default::default(),
             applied: AtomicU64::new(0),

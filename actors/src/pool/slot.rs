@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, AtomicU8, AtomicU32, Ordering},
+    atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwapOption;
@@ -40,6 +40,10 @@ pub(crate) struct Slot {
     source: KeySource,
     marks: AtomicU8,
     in_flight: AtomicU32,
+    /// Successful requests served.
+    requests: AtomicU64,
+    /// Counted failures since the last reset.
+    failures: AtomicI64,
     /// Outcomes on their way to the group actor.
     queued: AtomicU32,
     resting_until: AtomicI64,
@@ -59,6 +63,8 @@ impl Slot {
             source: record.source,
             marks: AtomicU8::new(0),
             in_flight: AtomicU32::new(0),
+            requests: AtomicU64::new(u64::try_from(record.request_count).unwrap_or(0)),
+            failures: AtomicI64::new(record.failure_count),
             queued: AtomicU32::new(0),
             resting_until: AtomicI64::new(0),
             generation: AtomicI64::new(0),
@@ -91,6 +97,25 @@ impl Slot {
 
     pub(crate) fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Successful requests served, and counted failures since the last reset.
+    pub(crate) fn counters(&self) -> (u64, i64) {
+        (self.requests.load(Ordering::Relaxed), self.failures.load(Ordering::Relaxed))
+    }
+
+    /// A request was served.
+    pub(crate) fn count_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds counted failures, after forgetting the earlier ones if `reset`.
+    pub(crate) fn count_failures(&self, failures: i64, reset: bool) {
+        if reset {
+            self.failures.store(failures, Ordering::Relaxed);
+        } else {
+            self.failures.fetch_add(failures, Ordering::Relaxed);
+        }
     }
 
     /// End of the cooldown; the epoch when there is none.
@@ -191,7 +216,7 @@ impl Slot {
         self.queued.fetch_sub(1, Ordering::AcqRel);
     }
 
-    /// The key as a record; what only the database knows (hash, notes, counters, dates) is empty.
+    /// The key as a record; what only the database knows (hash, notes, dates) is empty.
     pub(crate) fn record(&self, group_id: GroupId) -> KeyRecord {
         let mut health = self.standing().health;
         health.resting_until = Some(self.resting_until()).filter(|until| until.0 > 0);
@@ -202,8 +227,8 @@ impl Slot {
             hash: String::new(),
             notes: String::new(),
             health,
-            request_count: 0,
-            failure_count: 0,
+            request_count: i64::try_from(self.requests.load(Ordering::Relaxed)).unwrap_or(i64::MAX),
+            failure_count: self.failures.load(Ordering::Relaxed),
             last_used_at: None,
             created_at: Timestamp::default(),
             updated_at: Timestamp::default(),

@@ -32,7 +32,7 @@ impl Pool {
             validation_interval: Duration::from_secs(3600),
             guard: None,
         };
-        let shared = Arc::new(Shared::new(GroupId(1), limits, super::select::SelectionRules::default()));
+        let shared = Arc::new(Shared::new(GroupId(1), limits, select::SelectionRules::default()));
         let deltas = Arc::new(DeltaQueue::default());
         let mut core = PoolCore::resume(shared.clone(), deltas.clone());
         let records: Vec<KeyRecord> = (1..).zip(states).map(|(id, state)| record(id, *state)).collect();

@@ -105,6 +105,9 @@ impl Leader {
             }
             Command::DeleteKeys(group, which) => self.doubt_on_error(group, self.delete_keys(group, &which).await),
             Command::RestoreKeys(group, which) => self.doubt_on_error(group, self.restore_keys(group, &which).await),
+            Command::OrderKey(..) | Command::UpdateKey(..) | Command::AcceptHeld(_) => {
+                Err(StoreError::Internal("not wired yet".to_owned()).into())
+            }
             Command::PutSettings(values) => {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;

@@ -1,4 +1,5 @@
 use super::*;
+use crate::key::ModelHealth;
 
 fn values(count: usize) -> Vec<Secret> {
     (0..count).map(|index| Secret::from(format!("sk-{index:08}"))).collect()
