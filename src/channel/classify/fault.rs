@@ -43,7 +43,12 @@ impl Fault {
             if let Some(delay) = detail.get("retryDelay").and_then(Value::as_str) {
                 fault.retry_delay = Some(delay.to_owned());
             }
-            detail.get("violations").and_then(Value::as_array).into_iter().flatten().for_each(|it| fault.note_quota(it));
+            detail
+                .get("violations")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .for_each(|it| fault.note_quota(it));
         }
         if let Some(metadata) = error.get("metadata") {
             fault.note_metadata(metadata);
@@ -66,7 +71,7 @@ impl Fault {
             self.words.push("flagged_input".to_owned());
         }
         self.note(metadata.get("limit_source"));
-        self.reach.model |= metadata.get("provider_name").is_some();
+        self.reach.model |= metadata.get("provider_name").is_some_and(Value::is_string);
         for (name, value) in metadata.get("headers").and_then(Value::as_object).into_iter().flatten() {
             if name.eq_ignore_ascii_case("x-ratelimit-reset") {
                 self.reset = value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|at| at.to_string()));

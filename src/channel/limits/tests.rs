@@ -127,7 +127,12 @@ fn others() {
         (&[("ratelimit", r#""burst";r=5;t=1, "daily";r=900;t=3600"#)], left(5, None, 1_000), None, false),
         (&[("ratelimit", r#""default";r=5"#)], None, None, false),
         (&[("ratelimit-policy", r#""default";q=100;w=60"#)], None, None, false),
-        (&[("x-request-id", "r"), ("retry-after", "5"), ("x-rate", "1"), ("openai-version", "2020-10-01")], None, None, false),
+        (
+            &[("x-request-id", "r"), ("retry-after", "5"), ("x-rate", "1"), ("openai-version", "2020-10-01")],
+            None,
+            None,
+            false,
+        ),
         (&[], None, None, false),
     ]);
 }
