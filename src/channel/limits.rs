@@ -47,6 +47,7 @@ pub fn announced(headers: &HeaderMap, now: Timestamp) -> Announced {
     told.announced()
 }
 
+#[derive(Clone, Copy)]
 enum Part<'a> {
     /// The rest of `x-ratelimit-…` or `ratelimit-…`.
     Plain(&'a str),

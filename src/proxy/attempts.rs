@@ -73,17 +73,17 @@ pub async fn serve(
         };
         prepare(&mut exchange, &route, &shaped, &client);
         let now = Timestamp::now();
-        let lease =
-            match route.pool.checkout(&want(&tried, &shaped, &|url| standard.is_open(url, &tried.upstreams, now)), now)
-            {
-                Ok(lease) => lease,
-                // Its key went out or to rest since the member was chosen; another may have one.
-                Err(_) if has_untried_member(&entrance, &tried) => continue,
-                Err(_) => match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
-                    Ok(()) => continue,
-                    Err(error) => return give_up(exchange, &route, tried, &error),
-                },
-            };
+        let is_open = |url: &str| standard.is_open(url, &tried.upstreams, now);
+        let checkout = route.pool.checkout(&want(&tried, &shaped, &is_open), now);
+        let lease = match checkout {
+            Ok(lease) => lease,
+            // Its key went out or to rest since the member was chosen; another may have one.
+            Err(_) if has_untried_member(&entrance, &tried) => continue,
+            Err(_) => match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
+                Ok(()) => continue,
+                Err(error) => return give_up(exchange, &route, tried, &error),
+            },
+        };
         tried.patience = None;
         remember(&mut tried, lease.id());
         let pick = Pick::of(standard, lease.bound_to(), &tried.upstreams, now);

@@ -19,8 +19,10 @@ fn left(left: u64, limit: impl Into<Option<u64>>, reset_in_ms: u64) -> Option<Re
     Some(Remaining { left, limit: limit.into(), reset_in: Duration::from_millis(reset_in_ms) })
 }
 
-/// Asserts (requests, tokens, per model) of each set of headers.
-fn assert_told(examples: &[(&[(&str, &str)], Option<Remaining>, Option<Remaining>, bool)]) {
+/// Headers, and the requests and tokens they say are left; whether the limits are per model.
+type Example<'a> = (&'a [(&'a str, &'a str)], Option<Remaining>, Option<Remaining>, bool);
+
+fn assert_told(examples: &[Example<'_>]) {
     for &(lines, requests, tokens, per_model) in examples {
         let told = read(lines);
         assert_eq!((told.requests, told.tokens, told.per_model), (requests, tokens, per_model), "{lines:?}");
