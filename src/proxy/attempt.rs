@@ -44,7 +44,7 @@ pub async fn make(
         Some(query) => format!("{path}?{query}"),
         None => path.clone(),
     };
-    exchange.begin_attempt(lease, pick, upstream.url.clone(), upstream.full_url(&plain));
+    exchange.begin_attempt(lease, Some(pick), upstream.url.clone(), upstream.full_url(&plain));
     let (headers, query) = match credentials(client, call, &upstream.host, &path, &key, exchange.source_ip()) {
         Ok(parts) => parts,
         Err(error) => {

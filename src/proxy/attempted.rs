@@ -1,7 +1,9 @@
 //! What an attempt needs, and what comes of it.
 
+use std::sync::Arc;
+
 use actix_web::HttpResponse;
-use gpt_load_actors::pool::Verdict;
+use gpt_load_actors::pool::{KeyLease, Verdict};
 use gpt_load_schema::{log::OutcomeClass, secret::Secret};
 use tokio::time::Instant;
 
@@ -75,6 +77,21 @@ impl Failure {
             Self::Transport(error) => answer::refusal(error, route, exchange),
         }
     }
+}
+
+/// The attempt with a key that is bound to an upstream which the group has no longer: the key is sent nowhere else.
+pub fn misbound(mut exchange: Box<Exchange>, call: Call<'_>, lease: KeyLease) -> Attempted {
+    let url = lease.bound_to().unwrap_or_default();
+    let reason = format!(
+        "key {} is bound to the upstream {url}, which is none of the group's: bind it to another or to none, or add the upstream",
+        lease.id()
+    );
+    let url: Arc<str> = url.into();
+    exchange.begin_attempt(lease, None, url.clone(), url.to_string());
+    let error = ProxyError::Misconfigured { group: call.route.group.definition.name.clone(), reason };
+    let verdict =
+        Verdict { message: error.to_string(), ..Verdict::new(OutcomeClass::ClientError, "bound-upstream-gone") };
+    Attempted::Failed { exchange, failure: Failure::Transport(error), verdict, next: Next::AlwaysRetry }
 }
 
 /// An attempt without an answer, or with one that cannot be used.

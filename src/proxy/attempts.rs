@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
     answer, attempt,
-    attempted::{Attempted, Call, Failure},
+    attempted::{Attempted, Call, Failure, misbound},
     body::Body,
     error::ProxyError,
     exchange::{Ending, Exchange},
@@ -72,9 +72,10 @@ pub async fn serve(
             Err(refused) => return give_up(exchange, &route, tried, &refused),
         };
         prepare(&mut exchange, &route, &shaped, &client);
-        let model = shaped.asked_model();
-        let want = Want { tried: &tried.keys, first_attempt: tried.keys.is_empty(), model, ..Want::default() };
-        let lease = match route.pool.checkout(&want, Timestamp::now()) {
+        let now = Timestamp::now();
+        let is_open = |url: &str| standard.is_open(url, &tried.upstreams, now);
+        let checkout = route.pool.checkout(&want(&tried, &shaped, &is_open), now);
+        let lease = match checkout {
             Ok(lease) => lease,
             // Its key went out or to rest since the member was chosen; another may have one.
             Err(_) if has_untried_member(&entrance, &tried) => continue,
@@ -85,11 +86,18 @@ pub async fn serve(
         };
         tried.patience = None;
         remember(&mut tried, lease.id());
-        let pick = Pick::next(&standard.balancer, &tried.upstreams, Timestamp::now());
-        let index = pick.index();
+        let pick = Pick::of(standard, lease.bound_to(), &tried.upstreams, now);
+        let index = pick.as_ref().map(Pick::index);
+        if index.is_some_and(|index| tried.upstreams.contains(&index)) {
+            pause(tried.faults, deadline).await;
+        }
         let is_last = exchange.attempts() + 1 >= attempts;
         let call = Call { route: &route, standard, shaped: &shaped, deadline, is_last };
-        match attempt::make(worker, exchange, &mut client, call, lease, pick).await {
+        let attempted = match pick {
+            Some(pick) => attempt::make(worker, exchange, &mut client, call, lease, pick).await,
+            None => misbound(exchange, call, lease),
+        };
+        match attempted {
             Attempted::Answered(response) => return response,
             Attempted::Failed { exchange: back, failure, verdict, next } => {
                 exchange = back;
@@ -97,13 +105,24 @@ pub async fn serve(
                     return finish(exchange, &route, &failure, verdict);
                 }
                 let verdict = exchange.attempt_failed(failure.status(), verdict);
-                let is_fault = verdict.class == OutcomeClass::UpstreamFault;
+                let fault = index.filter(|_| verdict.class == OutcomeClass::UpstreamFault);
                 tried.last = Some((failure, verdict));
-                if is_fault && !has_untried_member(&entrance, &tried) {
+                if let Some(index) = fault.filter(|_| !has_untried_member(&entrance, &tried)) {
                     pause_after_fault(&mut tried, standard, index, deadline).await;
                 }
             }
         }
+    }
+}
+
+/// What this attempt wants of a key.
+fn want<'a>(tried: &'a Tried, shaped: &'a Shaped<'_>, is_open: &'a dyn Fn(&str) -> bool) -> Want<'a> {
+    Want {
+        tried: &tried.keys,
+        first_attempt: tried.keys.is_empty(),
+        sticky: shaped.sticky,
+        model: shaped.asked_model(),
+        is_open: Some(is_open),
     }
 }
 
@@ -193,7 +212,8 @@ fn remember(tried: &mut Tried, key: KeyId) {
     tried.keys.push(key);
 }
 
-/// An untried upstream is asked at once; the same one only after a pause.
+/// An untried upstream is asked at once; the same one only after a pause. Where only some are left to try, the pause is made
+/// when a key is bound to one that was.
 async fn pause_after_fault(tried: &mut Tried, standard: &Standard, index: usize, deadline: Instant) {
     tried.faults += 1;
     if !tried.upstreams.contains(&index) {
@@ -204,7 +224,11 @@ async fn pause_after_fault(tried: &mut Tried, standard: &Standard, index: usize,
         return;
     }
     tried.upstreams.clear();
-    let pause = retry::pause(tried.faults, rand::random());
+    pause(tried.faults, deadline).await;
+}
+
+async fn pause(faults: u32, deadline: Instant) {
+    let pause = retry::pause(faults, rand::random());
     if Instant::now() + pause < deadline {
         sleep(pause).await;
     }

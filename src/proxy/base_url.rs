@@ -43,17 +43,20 @@ impl BaseUrl {
             return Err("a base URL carries no user or password; keys belong into the group".to_owned());
         }
         let port = url.port_or_known_default().unwrap_or(if https { 443 } else { 80 });
-        let authority = match url.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        };
-        let base_path = url.path().trim_end_matches('/').to_owned();
+        let authority = authority(&url, host);
+        let base_path = base_path(&url);
         Ok(Self {
             url: format!("{}://{authority}{base_path}", url.scheme()).into(),
             target: Target { profile: profile(https, host, port)?, scheme_https: https, authority },
             host: host.to_owned(),
-            base_path,
+            base_path: base_path.to_owned(),
         })
+    }
+
+    /// How [`BaseUrl::url`] writes `text`; `None` when it is no URL with a host.
+    pub fn canonical(text: &str) -> Option<String> {
+        let url = url::Url::parse(text.trim()).ok()?;
+        Some(format!("{}://{}{}", url.scheme(), authority(&url, url.host_str()?), base_path(&url)))
     }
 
     /// The path to ask for, from the client's.
@@ -66,4 +69,15 @@ impl BaseUrl {
         let origin = &self.url[..self.url.len() - self.base_path.len()];
         format!("{origin}{path_and_query}")
     }
+}
+
+fn authority(url: &url::Url, host: &str) -> String {
+    match url.port() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+fn base_path(url: &url::Url) -> &str {
+    url.path().trim_end_matches('/')
 }

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
+use actix_http::header::HeaderMap;
 use gpt_load_actors::{
-    pool::{Asked, KeyLease, Verdict},
+    pool::{Announced, Asked, KeyLease, Verdict},
     runtime::Runtime,
 };
 use gpt_load_schema::{
@@ -17,7 +18,7 @@ use uuid::Uuid;
 
 use super::{error::ProxyError, limit::Permit, pick::Pick, table::Route};
 use crate::{
-    channel::{classify, error::redact, tap::TapReport},
+    channel::{classify, error::redact, limits, tap::TapReport},
     telemetry::access::{self, Access},
 };
 
@@ -135,11 +136,22 @@ impl Exchange {
         self.first_byte_ms = Some(self.elapsed_ms());
     }
 
-    /// An attempt begins with this key at this upstream.
-    pub fn begin_attempt(&mut self, lease: KeyLease, pick: Pick, base_url: Arc<str>, upstream_addr: String) {
+    /// An attempt begins with this key at this upstream; without a `pick` nobody will be asked.
+    pub fn begin_attempt(&mut self, lease: KeyLease, pick: Option<Pick>, base_url: Arc<str>, upstream_addr: String) {
         self.attempt += 1;
         let key = (lease.id(), lease.secret().clone());
-        self.current = Some(Attempt { lease: Some(lease), key, pick: Some(pick), base_url, upstream_addr });
+        self.current = Some(Attempt { lease: Some(lease), key, pick, base_url, upstream_addr });
+    }
+
+    /// The head of an answer, good or bad, is there: its key hears what it tells of the provider's limits.
+    pub fn learn(&self, headers: &HeaderMap) {
+        let now = Timestamp::now();
+        let announced = limits::announced(headers, now);
+        if announced != Announced::default()
+            && let Some(lease) = self.current.as_ref().and_then(|attempt| attempt.lease.as_ref())
+        {
+            lease.learn(&announced, self.asked_model(), now);
+        }
     }
 
     /// The upstream answered well enough to commit to it: its breaker hears so, long before a stream ends.

@@ -8,7 +8,8 @@ use actix_web::{
     http::{Method, StatusCode, header},
 };
 use bytes::Bytes;
-use gpt_load_schema::{channel::Channel, secret::Secret, time::Timestamp};
+use gpt_load_actors::pool::{Reach, Verdict};
+use gpt_load_schema::{channel::Channel, log::OutcomeClass, secret::Secret, time::Timestamp};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
@@ -45,6 +46,7 @@ pub async fn judge(
 ) -> Attempted {
     let OutboundResponse { status, mut headers, body, .. } = response;
     let is_head = *method == Method::HEAD;
+    exchange.learn(&headers);
     if status.as_u16() >= 400 {
         return error_answer(exchange, call, is_head, status, headers, body, key).await;
     }
@@ -87,6 +89,7 @@ async fn error_answer(
     let channel = call.route.group.definition.channel;
     let clear = decoded.as_deref().unwrap_or(&body);
     let verdict = classify::answer(channel, status.as_u16(), &headers, clear, Timestamp::now());
+    let verdict = without_model(verdict, status, exchange.asked_model());
     let next = Next::retry_if(retry::follows_answer(verdict.class, status.as_u16(), &call.standard.failover));
     if let (false, Some(clear)) = (is_whole, &decoded) {
         // The beginning of a compressed body cannot be decoded by most clients.
@@ -95,6 +98,14 @@ async fn error_answer(
     }
     let answer = FailedAnswer { status, headers, body, decoded, is_head }.redacted(key);
     Attempted::Failed { exchange, failure: Failure::Answer(Box::new(answer)), verdict, next }
+}
+
+/// A 404 for a model that the request does not name as such, as in `GET /v1/models/{id}`, says nothing of the key.
+fn without_model(verdict: Verdict, status: StatusCode, model: &str) -> Verdict {
+    if status == StatusCode::NOT_FOUND && verdict.class == OutcomeClass::KeyForbidden && model.is_empty() {
+        return Verdict { class: OutcomeClass::ClientError, reach: Reach::KEY, ..verdict };
+    }
+    verdict
 }
 
 async fn model_list(

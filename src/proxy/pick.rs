@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use gpt_load_schema::time::Timestamp;
 
-use super::table::{Route, Serving};
+use super::table::{Route, Serving, Standard};
 use crate::upstream::balance::{Balancer, Health};
 
 /// An upstream that is being asked; says nothing about its health when dropped.
@@ -15,9 +15,19 @@ pub struct Pick {
 }
 
 impl Pick {
-    /// Picks the next upstream, one of those not in `tried` while there is any.
-    pub fn next(balancer: &Arc<Balancer>, tried: &[usize], now: Timestamp) -> Self {
-        Self { balancer: Arc::clone(balancer), index: balancer.pick(since_epoch(now), tried), reported: false }
+    /// Picks the upstream for a key: the one it is bound to (`None` when the group has no such upstream), else the next,
+    /// one of those not in `tried` while there is any.
+    pub fn of(standard: &Standard, bound_to: Option<&str>, tried: &[usize], now: Timestamp) -> Option<Self> {
+        let balancer = Arc::clone(&standard.balancer);
+        let index = match bound_to {
+            Some(url) => {
+                let index = standard.position(url)?;
+                balancer.asked(index, since_epoch(now));
+                index
+            }
+            None => balancer.pick(since_epoch(now), tried),
+        };
+        Some(Self { balancer, index, reported: false })
     }
 
     /// Position among the group's upstreams.

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use actix_http::header::HeaderMap;
+use actix_http::header::{HeaderMap, HeaderValue};
 use actix_web::http::{Method, header};
 use bytes::Bytes;
 use gpt_load_schema::channel::Channel;
@@ -15,7 +15,9 @@ use super::{
 use crate::channel::{
     inspect::{Members, inspect, multipart_model},
     model::{self, Place, Redirect},
-    models, splice, stream,
+    models, splice,
+    sticky::sticky,
+    stream,
 };
 
 /// Bytes of the request body that a group with body logging keeps.
@@ -49,6 +51,8 @@ pub struct Shaped<'a> {
     pub is_stream: bool,
     /// Whether the answer is a model list that this group changes.
     pub rewrites_model_list: bool,
+    /// Hash of what the request sticks to, in a group that selects keys so.
+    pub sticky: Option<u64>,
 }
 
 impl Shaped<'_> {
@@ -84,6 +88,7 @@ impl<'a> ClientRequest<'a> {
                     redirected_to: None,
                     is_stream: self.asks_for_stream(channel, None),
                     rewrites_model_list,
+                    sticky: self.sticky(route, None),
                 });
             }
         };
@@ -98,6 +103,7 @@ impl<'a> ClientRequest<'a> {
                 body: Some(body.clone()),
                 is_stream: self.asks_for_stream(channel, None),
                 rewrites_model_list,
+                sticky: self.sticky(route, None),
             });
         };
         self.shape_json(route, standard, body, members, rewrites_model_list)
@@ -149,7 +155,18 @@ impl<'a> ClientRequest<'a> {
             redirected_to,
             is_stream,
             rewrites_model_list,
+            sticky: self.sticky(route, Some(members)),
         })
+    }
+
+    fn sticky(&self, route: &Route, members: Option<&Members<'_>>) -> Option<u64> {
+        let settings = &route.settings;
+        if settings.key_selection != "sticky" {
+            return None;
+        }
+        let header = Some(&settings.sticky_header).filter(|name| !name.is_empty());
+        let value = header.and_then(|name| self.headers.get(name.as_str()));
+        sticky(value.map(HeaderValue::as_bytes), members)
     }
 
     /// The path with a redirected model and that model, on formats that carry it there; `None` = as it is.

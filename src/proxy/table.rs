@@ -12,6 +12,7 @@ use gpt_load_schema::{
     ids::GroupId,
     secret::Secret,
     settings::Settings,
+    time::Timestamp,
     validate::StatusSet,
 };
 use serde_json::Value;
@@ -19,6 +20,7 @@ use serde_json::Value;
 use super::{
     base_url::BaseUrl,
     budget::RetryBudget,
+    pick::since_epoch,
     proxy_keys::{self, ProxyKeys},
 };
 use crate::{
@@ -74,6 +76,19 @@ impl Standard {
     /// Whether an upstream that takes traffic is not in `tried`.
     pub fn has_other(&self, tried: &[usize]) -> bool {
         self.weights.iter().enumerate().any(|(index, weight)| *weight > 0 && !tried.contains(&index))
+    }
+
+    /// Position of the upstream with this base URL, however that is written.
+    pub fn position(&self, url: &str) -> Option<usize> {
+        let position = |url: &str| self.upstreams.iter().position(|upstream| *upstream.url == *url);
+        position(url).or_else(|| position(&BaseUrl::canonical(url)?))
+    }
+
+    /// Whether the upstream with this base URL is worth asking: it is one of the group's, not in `tried`, and takes
+    /// requests.
+    pub fn is_open(&self, url: &str, tried: &[usize], now: Timestamp) -> bool {
+        self.position(url)
+            .is_some_and(|index| !tried.contains(&index) && self.balancer.is_open(index, since_epoch(now)))
     }
 }
 

@@ -69,6 +69,20 @@ impl Balancer {
         picked
     }
 
+    /// Whether the upstream at `index` takes requests: its circuit is closed, or a probe is due. The only upstream of a
+    /// group always does, there being no better one.
+    pub fn is_open(&self, index: usize, now: Duration) -> bool {
+        let upstreams = self.upstreams.lock();
+        upstreams.len() < 2 || upstreams.get(index).is_some_and(|upstream| upstream.breaker.admits(now))
+    }
+
+    /// The upstream at `index` is asked without having been picked, whatever its circuit.
+    pub fn asked(&self, index: usize, now: Duration) {
+        if let Some(upstream) = self.upstreams.lock().get_mut(index) {
+            upstream.breaker.sent(now);
+        }
+    }
+
     /// The outcome of an attempt on the upstream at `index`.
     pub fn report(&self, index: usize, health: Health, now: Duration) {
         if let Some(upstream) = self.upstreams.lock().get_mut(index) {

@@ -11,7 +11,7 @@ use gpt_load_schema::{
 };
 use serde_json::json;
 
-use crate::support::{Gateway, Request, code, definition};
+use crate::support::{AUTH_KEY, Gateway, Request, code, definition};
 
 #[actix_web::test]
 async fn an_invalid_key_is_replaced_and_the_client_notices_nothing() {
@@ -212,5 +212,37 @@ async fn a_group_can_narrow_what_is_retried() {
         gateway.double.on_next(1, Behaviour::rate_limited(1));
         let answer = gateway.send(&Request::chat_at(&format!("/proxy/{name}/v1/chat/completions"), false)).await;
         assert_eq!((answer.head.status, answer.head.header("x-gpt-load-attempts")), (429, Some("1")), "{name}");
+    }
+}
+
+#[actix_web::test]
+async fn a_model_that_one_key_may_not_use_is_asked_for_with_another() {
+    let gateway = Gateway::with_keys(&["sk-1", "sk-2"]).await;
+    let message = "The model `test-model` does not exist or you do not have access to it.";
+    let refused = Behaviour { code: Some("model_not_found".to_owned()), ..Behaviour::status(404).message(message) };
+    gateway.double.on_key("sk-1", refused.clone());
+    for _ in 0..4 {
+        assert_eq!(gateway.send(&Request::chat(false)).await.head.status, 200);
+    }
+    // A model that nobody has is answered as the provider does, and no key is to blame.
+    gateway.double.on_next(1, refused);
+    let answer = gateway.send(&Request::new("GET", "/v1/models/nonesuch").key(AUTH_KEY)).await;
+    assert_eq!((answer.head.status, answer.head.header("x-gpt-load-attempts")), (404, Some("1")));
+    let last = gateway.logs().await.pop().unwrap();
+    assert_eq!(last.class, Some(OutcomeClass::ClientError));
+}
+
+#[actix_web::test]
+async fn a_request_that_fits_no_limit_rests_no_key() {
+    let gateway = Gateway::start().await;
+    gateway.group("default", Channel::OpenAi, &["sk-1", "sk-2"], json!({"max_retries": 1})).await;
+    let message = "Request too large for gpt-4o in organization org-x on tokens per min (TPM): Limit 3, Requested 4.";
+    gateway.double.on_next(
+        2,
+        Behaviour { code: Some("rate_limit_exceeded".to_owned()), ..Behaviour::status(429).message(message) },
+    );
+    assert_eq!(gateway.send(&Request::chat(false)).await.head.status, 429);
+    for _ in 0..2 {
+        assert_eq!(gateway.send(&Request::chat(false)).await.head.status, 200);
     }
 }

@@ -64,7 +64,7 @@ async fn a_panic_in_a_request_is_a_500_of_the_gateway_and_gives_everything_back(
     let mut exchange = Exchange::start(admitted, runtime.clone(), limit.admit().unwrap());
     let want = Want { first_attempt: true, ..Want::default() };
     let lease = route.pool.checkout(&want, Timestamp::now()).unwrap();
-    let pick = Pick::next(&standard.balancer, &[], Timestamp::now());
+    let pick = Pick::of(standard, None, &[], Timestamp::now());
     exchange.begin_attempt(lease, pick, "http://upstream.example".into(), "http://upstream.example/v1/x".to_owned());
     let defect = catch_unwind(AssertUnwindSafe(move || {
         let _in_flight = exchange;

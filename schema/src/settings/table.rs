@@ -259,7 +259,6 @@ settings! {
         ),
     }
     sticky_header: Text {
-        planned: true,
         name: Text::new("粘性请求头", "Sticky header", "スティッキーヘッダー"),
         description: Text::new(
             "选择方式为 sticky 时，值相同的该请求头使用同一密钥；为空时使用请求体中的用户标识。",

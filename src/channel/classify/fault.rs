@@ -1,5 +1,6 @@
 //! What an error body says: its message and its structured words.
 
+use gpt_load_actors::pool::Reach;
 use serde_json::Value;
 
 /// Longest message kept, in bytes.
@@ -16,6 +17,10 @@ pub(super) struct Fault {
     pub(super) code: Option<u16>,
     /// Gemini's `RetryInfo.retryDelay`.
     pub(super) retry_delay: Option<String>,
+    /// `X-RateLimit-Reset` of the headers that OpenRouter repeats in `metadata.headers`.
+    pub(super) reset: Option<String>,
+    /// Whom a limit concerns, as far as fields made for it say so.
+    pub(super) reach: Reach,
 }
 
 impl Fault {
@@ -38,11 +43,40 @@ impl Fault {
             if let Some(delay) = detail.get("retryDelay").and_then(Value::as_str) {
                 fault.retry_delay = Some(delay.to_owned());
             }
+            detail
+                .get("violations")
+                .and_then(Value::as_array)
+                .into_iter()
+                .flatten()
+                .for_each(|it| fault.note_quota(it));
         }
-        if error.get("metadata").is_some_and(|metadata| metadata.get("flagged_input").is_some()) {
-            fault.words.push("flagged_input".to_owned());
+        if let Some(metadata) = error.get("metadata") {
+            fault.note_metadata(metadata);
         }
         fault
+    }
+
+    /// Google's `QuotaFailure.violations[]`: quotas of the Gemini API are those of a project, most of them for one model
+    /// each (`GenerateRequestsPerMinutePerProjectPerModel-FreeTier`).
+    fn note_quota(&mut self, violation: &Value) {
+        let Some(quota) = violation.get("quotaId").and_then(Value::as_str) else { return };
+        let names_model = violation.get("quotaDimensions").is_some_and(|dimensions| dimensions.get("model").is_some());
+        self.reach.model |= names_model || quota.contains("PerModel") || quota.contains("PerBaseModel");
+        self.reach.account |= !quota.contains("PerUser");
+    }
+
+    /// OpenRouter's `error.metadata`. A limit that it passes on from a provider is that provider's for the model.
+    fn note_metadata(&mut self, metadata: &Value) {
+        if metadata.get("flagged_input").is_some() {
+            self.words.push("flagged_input".to_owned());
+        }
+        self.note(metadata.get("limit_source"));
+        self.reach.model |= metadata.get("provider_name").is_some_and(Value::is_string);
+        for (name, value) in metadata.get("headers").and_then(Value::as_object).into_iter().flatten() {
+            if name.eq_ignore_ascii_case("x-ratelimit-reset") {
+                self.reset = value.as_str().map(str::to_owned).or_else(|| value.as_i64().map(|at| at.to_string()));
+            }
+        }
     }
 
     fn note(&mut self, value: Option<&Value>) {

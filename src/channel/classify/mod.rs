@@ -6,10 +6,9 @@
 //! quote the request.
 
 mod fault;
+mod reach;
 mod reset;
 mod words;
-
-use std::time::Duration;
 
 use actix_http::header::HeaderMap;
 use gpt_load_actors::pool::Verdict;
@@ -23,9 +22,6 @@ use self::fault::Fault;
 pub use self::fault::error_message;
 use super::json;
 
-/// Longest wait taken over from a provider; the pool caps it further.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(366 * 24 * 3600);
-
 /// The class of an answer, of which `body` is the decoded, bounded beginning. The message still holds what the provider
 /// said, so the caller redacts the key.
 ///
@@ -37,7 +33,8 @@ pub fn answer(_channel: Channel, status: u16, headers: &HeaderMap, body: &[u8], 
     let fault = Fault::parse(body);
     let (class, rule) = decide(status, &fault);
     let retry_after = rests(class).then(|| reset::from_answer(headers, &fault, now)).flatten();
-    Verdict { message: fault.message, retry_after, ..Verdict::new(class, rule) }
+    let reach = reach::of(class, status, Some(headers), &fault);
+    Verdict { message: fault.message, retry_after, reach, ..Verdict::new(class, rule) }
 }
 
 /// The class of the error that `data`, the data of one stream event or a whole 200 body, carries; `None` when it
@@ -45,9 +42,11 @@ pub fn answer(_channel: Channel, status: u16, headers: &HeaderMap, body: &[u8], 
 pub fn event(_channel: Channel, data: &[u8], now: Timestamp) -> Option<Verdict> {
     let error = error_in(data)?;
     let fault = Fault::parse(error);
-    let (class, rule) = decide(fault.implied_status(), &fault);
+    let status = fault.implied_status();
+    let (class, rule) = decide(status, &fault);
     let retry_after = rests(class).then(|| reset::from_body(&fault, now)).flatten();
-    Some(Verdict { message: fault.message, retry_after, ..Verdict::new(class, rule) })
+    let reach = reach::of(class, status, None, &fault);
+    Some(Verdict { message: fault.message, retry_after, reach, ..Verdict::new(class, rule) })
 }
 
 /// The part of an event that states an error: the event, or the failed response it carries.
@@ -89,7 +88,8 @@ fn decide(status: u16, fault: &Fault) -> (OutcomeClass, &'static str) {
     let may_limit = matches!(status, 403 | 429 | 500..);
     let row = |class, rule: Option<&'static str>| rule.map(|rule| (class, rule));
 
-    row(QuotaExhausted, word(QuotaExhausted))
+    words::exception(status, &fault.words, &fault.message)
+        .or_else(|| row(QuotaExhausted, word(QuotaExhausted)))
         .or_else(|| row(QuotaExhausted, (status == 402).then_some("status-402")))
         .or_else(|| row(RateLimited, word(RateLimited).filter(|_| may_limit)))
         .or_else(|| row(QuotaExhausted, text(QuotaExhausted)))
@@ -100,6 +100,7 @@ fn decide(status: u16, fault: &Fault) -> (OutcomeClass, &'static str) {
         .or_else(|| row(KeyInvalid, text(KeyInvalid)))
         .or_else(|| row(ClientError, word(ClientError).filter(|_| status < 500)))
         .or_else(|| row(KeyForbidden, (status == 403).then_some("status-403")))
+        .or_else(|| row(KeyForbidden, text(KeyForbidden)))
         .unwrap_or(match status {
             408 => (UpstreamFault, "status-408"),
             425 => (UpstreamFault, "status-425"),

@@ -5,12 +5,8 @@ use std::time::{Duration, SystemTime};
 use actix_http::header::{HeaderMap, HttpDate, RETRY_AFTER};
 use gpt_load_schema::time::Timestamp;
 
-use super::{MAX_RETRY_AFTER, fault::Fault};
-
-/// Numbers from here on are points in time, in seconds; smaller ones are spans.
-const EPOCH_SECONDS: f64 = 1e9;
-/// Numbers from here on are points in time, in milliseconds.
-const EPOCH_MILLIS: f64 = 1e12;
+use super::fault::Fault;
+use crate::channel::wait::{moment, reset, seconds, span, until};
 
 /// The wait that an answer names. What is meant for the client (`retry-after-ms`, `Retry-After`, the body) goes before
 /// the state of the limits, of which only the used-up ones explain the answer.
@@ -18,14 +14,20 @@ pub(super) fn from_answer(headers: &HeaderMap, fault: &Fault, now: Timestamp) ->
     text(headers, "retry-after-ms")
         .and_then(|value| seconds(value.parse::<f64>().ok()? / 1000.0))
         .or_else(|| retry_after(headers, now))
-        .or_else(|| fault.retry_delay.as_deref().and_then(span))
+        .or_else(|| in_body(fault, now))
         .or_else(|| limits(headers, now))
         .or_else(|| from_body(fault, now))
 }
 
 /// The wait that an error body names, in a field or in its text.
 pub(super) fn from_body(fault: &Fault, now: Timestamp) -> Option<Duration> {
-    fault.retry_delay.as_deref().and_then(span).or_else(|| from_text(&fault.message, now))
+    in_body(fault, now).or_else(|| from_text(&fault.message, now))
+}
+
+/// A field for it: Gemini's delay, or the header that OpenRouter passes on inside of the body.
+fn in_body(fault: &Fault, now: Timestamp) -> Option<Duration> {
+    let delay = fault.retry_delay.as_deref().and_then(span);
+    delay.or_else(|| fault.reset.as_deref().and_then(|value| reset(value, now)))
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
@@ -43,85 +45,57 @@ fn retry_after(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
     Some(until(Timestamp(i64::try_from(millis).ok()?), now))
 }
 
-/// The latest reset among the limits with nothing remaining (or with nothing said of what remains): OpenAI's
-/// `x-ratelimit-reset-requests`, Anthropic's `anthropic-ratelimit-tokens-reset`, OpenRouter's `x-ratelimit-reset` …
+/// The latest reset among the limits with nothing remaining: OpenAI's `x-ratelimit-reset-requests`, Anthropic's
+/// `anthropic-ratelimit-tokens-reset`, OpenRouter's `x-ratelimit-reset` … Where none says what remains, the earliest: of
+/// several windows (Anthropic's `unified-5h` and `unified-7d`) the shortest is the one that is usually full.
 fn limits(headers: &HeaderMap, now: Timestamp) -> Option<Duration> {
-    let explains = |name: &str| {
-        let remaining = text(headers, &name.replace("reset", "remaining"));
-        remaining.is_none_or(|remaining| remaining.parse::<f64>().is_ok_and(|remaining| remaining <= 0.0))
-    };
-    headers
-        .keys()
-        .map(|name| name.as_str())
-        .filter(|name| name.contains("ratelimit") && name.contains("reset") && explains(name))
-        .filter_map(|name| reset(text(headers, name)?, now))
-        .max()
-}
-
-/// A reset header's value: a span (`6m0s`, `20ms`, `12`) or a point in time (RFC 3339, Unix seconds or milliseconds).
-fn reset(value: &str, now: Timestamp) -> Option<Duration> {
-    if let Ok(number) = value.parse::<f64>() {
-        return match number {
-            EPOCH_MILLIS.. => Some(until(Timestamp(number as i64), now)),
-            EPOCH_SECONDS.. => Some(until(Timestamp((number * 1000.0) as i64), now)),
-            _ => seconds(number),
-        };
+    let mut used_up: Option<Duration> = None;
+    let mut untold: Option<Duration> = None;
+    for name in headers.keys().map(|name| name.as_str()) {
+        let is_limit = name.contains("ratelimit") || name.starts_with("x-rate-limit");
+        if !(is_limit && name.contains("reset")) {
+            continue;
+        }
+        let Some(wait) = text(headers, name).and_then(|value| reset(value, now)) else { continue };
+        match text(headers, &name.replace("reset", "remaining")) {
+            Some(left) if left.parse::<f64>().is_ok_and(|left| left == 0.0) => used_up = used_up.max(Some(wait)),
+            Some(_) => {}
+            None => untold = Some(untold.map_or(wait, |known| known.min(wait))),
+        }
     }
-    span(value).or_else(|| Some(until(Timestamp(value.parse::<jiff::Timestamp>().ok()?.as_millisecond()), now)))
+    used_up.or(untold)
 }
 
-/// A wait in prose: OpenAI's "Please try again in 1m2.5s", Azure's "Please retry after 7 seconds", Anthropic's "You will
-/// regain access on 2026-01-31 at 00:00 UTC".
+/// A wait in prose: OpenAI's "Please try again in 1m2.5s", Azure's "Try again in 30 seconds" and "Please retry after 7
+/// seconds", Gemini's "Please retry in 45.57s", Moonshot's "please try again after 1 seconds", MiniMax's "resets at
+/// 2026-05-15T15:00:00Z", Anthropic's "You will regain access on 2026-01-31 at 00:00 UTC".
 fn from_text(message: &str, now: Timestamp) -> Option<Duration> {
-    if let Some((_, rest)) = message.split_once("try again in ") {
-        let word = rest.split(char::is_whitespace).next()?.trim_end_matches(['.', ',']);
-        return span(word);
+    let lower = message.to_ascii_lowercase();
+    let spans = ["try again in ", "try again after ", "retry in ", "retry after "];
+    if let Some((_, rest)) = spans.iter().find_map(|lead| lower.split_once(lead)) {
+        return span_in_prose(rest);
     }
-    if let Some((_, rest)) = message.split_once("retry after ") {
-        let mut words = rest.split(char::is_whitespace);
-        let number = words.next()?.parse().ok()?;
-        return words.next()?.starts_with("second").then(|| seconds(number)).flatten();
+    let after = |lead: &str| Some(&message[lower.find(lead)? + lead.len()..]);
+    if let Some(rest) = after("resets at ") {
+        return moment(rest.split(char::is_whitespace).next()?.trim_end_matches(['.', ',']), now).filter(is_some_time);
     }
-    let (date, rest) = message.split_once("regain access on ")?.1.split_once(" at ")?;
+    let (date, rest) = after("regain access on ")?.split_once(" at ")?;
     let time = rest.strip_suffix(" UTC.").or_else(|| rest.split_once(" UTC").map(|(time, _)| time))?;
-    let at = format!("{date}T{time}:00Z").parse::<jiff::Timestamp>().ok()?;
-    Some(until(Timestamp(at.as_millisecond()), now)).filter(|wait| !wait.is_zero())
+    moment(&format!("{date}T{time}:00Z"), now).filter(is_some_time)
 }
 
-/// A span like `1h2m3.5s` or `20ms`.
-fn span(text: &str) -> Option<Duration> {
-    let mut rest = text.trim();
-    let mut total = 0.0;
-    if rest.is_empty() {
-        return None;
-    }
-    while !rest.is_empty() {
-        let digits = rest.find(|char: char| !char.is_ascii_digit() && char != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let unit_end =
-            rest[digits..].find(|char: char| !char.is_ascii_alphabetic()).map_or(rest.len(), |at| digits + at);
-        total += number
-            * match &rest[digits..unit_end] {
-                "d" => 86_400.0,
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 1e-3,
-                "us" => 1e-6,
-                "ns" => 1e-9,
-                _ => return None,
-            };
-        rest = &rest[unit_end..];
-    }
-    seconds(total)
+fn is_some_time(wait: &Duration) -> bool {
+    !wait.is_zero()
 }
 
-fn seconds(number: f64) -> Option<Duration> {
-    (number >= 0.0).then(|| Duration::try_from_secs_f64(number).unwrap_or(MAX_RETRY_AFTER).min(MAX_RETRY_AFTER))
-}
-
-fn until(at: Timestamp, now: Timestamp) -> Duration {
-    at.since(now).min(MAX_RETRY_AFTER)
+/// The span at the start of `text`, with its unit attached (`1m2.5s`) or as a word (`30 seconds`).
+fn span_in_prose(text: &str) -> Option<Duration> {
+    let mut words = text.split(char::is_whitespace);
+    let first = words.next()?.trim_end_matches(['.', ',']);
+    let Ok(number) = first.parse::<f64>() else { return span(first) };
+    let unit = words.next()?;
+    let units = [("millisecond", 1e-3), ("second", 1.0), ("minute", 60.0), ("hour", 3600.0), ("day", 86_400.0)];
+    units.iter().find(|(name, _)| unit.starts_with(name)).and_then(|(_, size)| seconds(number * size))
 }
 
 #[cfg(test)]
@@ -178,6 +152,15 @@ mod tests {
             (&[("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", "1769860805000")], Some(5.0)),
             (&[("x-ratelimit-reset", "1769860805")], Some(5.0)),
             (&[("ratelimit-reset", "12")], Some(12.0)),
+            (
+                &[
+                    ("anthropic-ratelimit-unified-5h-reset", "1769864400"),
+                    ("anthropic-ratelimit-unified-7d-reset", "1770292800"),
+                ],
+                Some(3600.0),
+            ),
+            (&[("x-rate-limit-reset-tokens", "55")], Some(55.0)),
+            (&[("x-ratelimit-remaining-tokens", "-1"), ("x-ratelimit-reset-tokens", "0")], None),
             (&[("x-ratelimit-reset", "later")], None),
             (&[], None),
         ] {
@@ -192,6 +175,13 @@ mod tests {
             ("Please try again in 1m2.5s.", Some(62.5)),
             ("Please try again in 6ms", Some(0.006)),
             ("Please retry after 7 seconds.", Some(7.0)),
+            ("Rate limit is exceeded. Try again in 30 seconds.", Some(30.0)),
+            ("Please try again in 9m38.016s. Need more tokens?", Some(578.016)),
+            ("… model: gemini-3-pro\nPlease retry in 45.578569677s.", Some(45.578_569_677)),
+            ("request reached organization max RPM: 3, please try again after 1 seconds", Some(1.0)),
+            ("usage limit exceeded, resets at 2026-01-31T15:00:00Z (2056)", Some(10_800.0)),
+            ("resets at 2026-01-31T11:00:00Z", None),
+            ("please try again in 2 moons", None),
             (
                 "You have reached your specified API usage limits. You will regain access on 2026-02-01 at 00:00 UTC.",
                 Some(43_200.0),
@@ -212,11 +202,5 @@ mod tests {
             wait(&[("retry-after-ms", &value)], "");
         }
 
-        #[test]
-        fn spans_add_up(hours in 0_u32..100, minutes in 0_u32..100, millis in 0_u32..100_000) {
-            let expected = Duration::from_secs(u64::from(hours) * 3600 + u64::from(minutes) * 60) + Duration::from_millis(millis.into());
-            let read = span(&format!("{hours}h{minutes}m{millis}ms")).unwrap();
-            prop_assert!(read.abs_diff(expected) < Duration::from_micros(1));
-        }
     }
 }

@@ -1,10 +1,10 @@
 //! The words and texts by which providers say what is wrong, per class.
 
-use gpt_load_schema::log::OutcomeClass::{self, ClientError, KeyInvalid, QuotaExhausted, RateLimited};
+use gpt_load_schema::log::OutcomeClass::{self, ClientError, KeyForbidden, KeyInvalid, QuotaExhausted, RateLimited};
 
 /// Structured words, lower case. Sources: the providers' error references (OpenAI "Error codes", Anthropic "Errors",
 /// Google AIP-193 and `google.api.ErrorReason`, OpenRouter, DeepSeek, Moonshot, Alibaba Model Studio).
-const WORDS: [(OutcomeClass, &str); 34] = [
+const WORDS: [(OutcomeClass, &str); 37] = [
     (QuotaExhausted, "insufficient_quota"),
     (QuotaExhausted, "billing_hard_limit_reached"),
     (QuotaExhausted, "billing_not_active"),
@@ -20,6 +20,9 @@ const WORDS: [(OutcomeClass, &str); 34] = [
     (RateLimited, "rate_limit_reached_error"),
     (RateLimited, "resource_exhausted"),
     (RateLimited, "too_many_requests"),
+    (RateLimited, "limit_requests"),
+    (RateLimited, "limit_burst_rate"),
+    (RateLimited, "service_tier_capacity_exceeded"),
     (RateLimited, "throttling"),
     (RateLimited, "throttling.ratequota"),
     (RateLimited, "throttling.allocationquota"),
@@ -41,13 +44,31 @@ const WORDS: [(OutcomeClass, &str); 34] = [
     (ClientError, "flagged_input"),
 ];
 
-/// Beginnings of messages where a provider has no word of its own, lower case, with the evidence they give.
-const TEXTS: [(OutcomeClass, &str, &str); 27] = [
+/// Words that overrule what the status, or a word beside them, says: OpenRouter's 402 for a budget that is merely held by
+/// requests in flight.
+const EXCEPTIONS: [(OutcomeClass, &str); 1] = [(RateLimited, "openrouter_in_flight_budget")];
+
+/// Texts that overrule what the status, or a word beside them, says, with the evidence they give.
+///
+/// Alibaba answers an exceeded limit of tokens per minute in OpenAI's words for an empty account, with a link to its own
+/// page. OpenAI and Groq answer a request that is larger than the whole limit in the words of a used-up one: no time cures
+/// that, so no key may rest for it. OpenAI answers a restricted key that lacks the scope for one endpoint with 401.
+const EXCEPTIONAL_TEXTS: [(u16, OutcomeClass, &str, &str); 4] = [
+    (429, RateLimited, "error-code#token-limit", "text-token-limit"),
+    (429, ClientError, "request too large for ", "text-too-large"),
+    (401, KeyForbidden, "insufficient permissions for this operation", "text-scopes"),
+    (403, KeyForbidden, "insufficient permissions for this operation", "text-scopes"),
+];
+
+/// Texts where a provider has no word of its own, lower case, with the evidence they give.
+const TEXTS: [(OutcomeClass, &str, &str); 33] = [
     (QuotaExhausted, "your credit balance is too low", "text-credit-balance"),
     (QuotaExhausted, "you have reached your specified api usage limits", "text-usage-limits"),
     (QuotaExhausted, "billing hard limit", "text-billing-limit"),
     (QuotaExhausted, "monthly spending limit", "text-spending-limit"),
     (QuotaExhausted, "used all available credits", "text-credits-used"),
+    (QuotaExhausted, "run out of credits", "text-credits-used"),
+    (QuotaExhausted, "reached your usage limit", "text-usage-limits"),
     (QuotaExhausted, "insufficient balance", "text-balance"),
     (QuotaExhausted, "account balance is insufficient", "text-balance"),
     (QuotaExhausted, "insufficient credits", "text-credits"),
@@ -70,7 +91,24 @@ const TEXTS: [(OutcomeClass, &str, &str); 27] = [
     (KeyInvalid, "account has been deactivated", "text-deactivated"),
     (KeyInvalid, "account is deactivated", "text-deactivated"),
     (KeyInvalid, "this organization has been disabled", "text-deactivated"),
+    (KeyForbidden, "does not exist or you do not have access to it", "text-model-access"),
+    (KeyForbidden, "does not have access to it", "text-model-access"),
+    (KeyForbidden, "or permission denied", "text-model-access"),
+    (KeyForbidden, "your organization must be verified to", "text-verification"),
 ];
+
+/// What overrules the rows of the table, if anything does.
+pub(super) fn exception(status: u16, said: &[String], message: &str) -> Option<(OutcomeClass, &'static str)> {
+    let word = EXCEPTIONS.iter().find(|(_, word)| said.iter().any(|said| said == word)).copied();
+    word.or_else(|| {
+        if !matches!(status, 401 | 403 | 429) {
+            return None;
+        }
+        let message = message.to_lowercase();
+        let fits = |(at, _, text, _): &&(u16, _, &str, _)| *at == status && message.contains(text);
+        EXCEPTIONAL_TEXTS.iter().find(fits).map(|(_, class, _, evidence)| (*class, *evidence))
+    })
+}
 
 /// The first word of `class` among `said` (lower case).
 pub(super) fn word_of(class: OutcomeClass, said: &[String]) -> Option<&'static str> {
@@ -84,7 +122,9 @@ pub(super) fn word_of(class: OutcomeClass, said: &[String]) -> Option<&'static s
 pub(super) fn text_of(class: OutcomeClass, status: u16, message: &str) -> Option<&'static str> {
     let is_believed: fn(&str, &str) -> bool = match (status, class) {
         (529, RateLimited) | (403 | 429, QuotaExhausted | KeyInvalid) => |message, text| message.contains(text),
-        (400, QuotaExhausted | KeyInvalid) => |message, text| message.starts_with(text),
+        (400, QuotaExhausted | KeyInvalid | KeyForbidden) => |message, text| message.starts_with(text),
+        // It quotes the model, which at worst costs a key that model.
+        (404, KeyForbidden) => |message, text| message.contains(text),
         _ => return None,
     };
     let message = message.to_lowercase();

@@ -41,6 +41,22 @@ fn an_open_circuit_is_passed_over_until_its_probe_is_due() {
 }
 
 #[test]
+fn an_upstream_that_a_key_is_bound_to_is_asked_by_the_rules_of_its_breaker() {
+    let balancer = Balancer::new(&[1, 0], 1);
+    assert!(balancer.is_open(0, NOW) && balancer.is_open(1, NOW) && !balancer.is_open(2, NOW));
+    balancer.report(1, Health::Fault, NOW);
+    assert!(balancer.is_open(0, NOW) && !balancer.is_open(1, NOW));
+    let later = NOW + Duration::from_secs(1);
+    assert!(balancer.is_open(1, later));
+    balancer.asked(1, later);
+    assert!(!balancer.is_open(1, later), "one probe at a time");
+    balancer.asked(2, later);
+    let only = Balancer::new(&[1], 1);
+    only.report(0, Health::Fault, NOW);
+    assert!(only.is_open(0, NOW));
+}
+
+#[test]
 fn tried_upstreams_come_last() {
     let balancer = Balancer::new(&[1, 1, 1], 5);
     assert_eq!(balancer.pick(NOW, &[0, 1]), 2);
