@@ -65,6 +65,8 @@ pub enum ResourceKind {
     Video,
     /// A prompt kept by Gemini.
     CachedContent,
+    /// Work that goes on at Gemini.
+    Operation,
 }
 
 impl ResourceKind {
@@ -83,6 +85,7 @@ impl ResourceKind {
             Self::FineTuning => "fine_tuning",
             Self::Video => "video",
             Self::CachedContent => "cached_content",
+            Self::Operation => "operation",
         }
     }
 }
