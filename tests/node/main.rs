@@ -18,6 +18,7 @@ mod management;
 mod outbound;
 mod panics;
 mod program;
+mod resources;
 mod secrets;
 mod secrets_of_a_run;
 mod set_ups;

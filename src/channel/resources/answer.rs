@@ -106,7 +106,7 @@ impl Learner {
     /// Sees the beginning of a whole answer, or all of it.
     pub fn see_object(&mut self, object: &[u8]) {
         match self.reading {
-            Reading::Names => walk::walk(object, &NAMES, |_, text| {
+            Reading::Names => walk(object, &NAMES, |_, text| {
                 if let Some((kind, name)) = name_in(text) {
                     learn(&mut self.learnt, kind, &name);
                 }

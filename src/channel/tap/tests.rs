@@ -66,6 +66,7 @@ fn whole(reason: &str, model: &str, reasoning: Option<u64>) -> TapReport {
         terminal_seen: true,
         error: None,
         content_seen: true,
+        learnt: Vec::new(),
     }
 }
 
