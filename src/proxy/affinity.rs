@@ -53,10 +53,11 @@ pub async fn owner(
     let channel = entrance.group.definition.channel;
     exchange.reading = Reading::of(channel, client.method.as_str(), client.path);
     let body = match &client.body {
-        Body::Buffered(body) => Some(body.as_ref()),
-        Body::Streaming(_) => None,
+        Body::Buffered(body) => body.as_ref(),
+        // Of a body too large to keep the beginning is read, as far as it is at hand.
+        Body::Streaming(body) => body.prefix(),
     };
-    let ids = named(channel, client.path, body);
+    let ids = named(channel, client.path, Some(body));
     if ids.is_empty() {
         return Ok(None);
     }
