@@ -16,6 +16,7 @@ mod deltas;
 mod group;
 mod groups;
 pub mod pool;
+mod resources;
 mod respawn;
 pub mod runtime;
 mod sync;

@@ -13,9 +13,12 @@ use actix_rt::{Arbiter, ArbiterHandle};
 use gpt_load_cluster::lease::{Lease, LocalLease};
 use gpt_load_schema::{
     group::Group,
+    ids::GroupId,
     log::RequestLog,
+    resource::{Resource, ResourceOwner},
     settings::Settings,
     store::{Store, StoreError},
+    time::Timestamp,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -25,6 +28,7 @@ use crate::{
     group::Settle,
     groups::{Directory, Groups, Nursery},
     pool::PoolHandle,
+    resources::Resources,
     respawn::{Link, Respawner},
     sync::{
         COMMIT_ROWS, Job, JobQueue, Pump, SyncActor,
@@ -102,6 +106,7 @@ struct Inner {
     sync: Arc<Link<SyncActor>>,
     directory: Arc<Directory>,
     logs: Arc<LogQueue>,
+    resources: Arc<Resources>,
     respawns: Arc<AtomicU64>,
     lease: Arc<dyn Lease>,
     threads: Threads,
@@ -167,6 +172,23 @@ impl Runtime {
         }
     }
 
+    /// Takes note of whose a resource is; never blocks, never waits. It is found at once, and in the database normally
+    /// within 2 s.
+    pub fn remember(&self, resource: Resource) {
+        self.inner.resources.remember(resource);
+    }
+
+    /// Whose resources `ids` are, as far as `groups` know them at `now`; in no order. Asks the database only for ids that
+    /// were not met lately.
+    pub async fn resource_owners(
+        &self,
+        groups: &[GroupId],
+        ids: &[Box<str>],
+        now: Timestamp,
+    ) -> Result<Vec<ResourceOwner>, StoreError> {
+        self.inner.resources.owners(groups, ids, now).await
+    }
+
     /// Waits until every outcome and log row handed over so far is in the database.
     ///
     /// An unreachable database ends the wait with its error; everything still waits for it then.
@@ -197,6 +219,12 @@ impl Runtime {
     #[cfg(test)]
     pub(crate) fn sync_link(&self) -> &Link<SyncActor> {
         &self.inner.sync
+    }
+
+    /// Prunes without waiting for the time of it.
+    #[cfg(test)]
+    pub(crate) fn prune(&self) {
+        self.inner.queue(Job::Prune);
     }
 
     #[cfg(test)]
@@ -231,6 +259,7 @@ impl Inner {
         let (sync, groups) = (Arc::<Link<SyncActor>>::default(), Arc::<Link<Groups>>::default());
         let (deltas, logs) = (Arc::<DeltaQueue>::default(), Arc::new(LogQueue::new(DEFAULT_MAX_BYTES)));
         let respawns = Arc::<AtomicU64>::default();
+        let resources = Arc::new(Resources::new(store.clone()));
 
         let (doubt_jobs, doubt_sync) = (jobs.clone(), sync.clone());
         let nursery = Arc::new(Nursery {
@@ -246,7 +275,7 @@ impl Inner {
             }),
         });
         let leader = Arc::new(Leader {
-            committer: Committer::new(store.clone(), lease.clone(), logs.clone(), deltas),
+            committer: Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone()),
             store,
             directory: directory.clone(),
             groups: groups.clone(),
@@ -277,7 +306,7 @@ impl Inner {
             writer.retire();
         });
         let stopping = AtomicBool::new(false);
-        Self { jobs, sync, directory, logs, respawns, lease, threads, stopping, retire }
+        Self { jobs, sync, directory, logs, resources, respawns, lease, threads, stopping, retire }
     }
 
     fn queue(&self, job: Job) {

@@ -1,7 +1,8 @@
 //! Provider formats: pure functions over bytes and headers; no I/O, no clock.
 //!
 //! The data path asks here how a request is shaped for its provider ([`path`], [`query`], [`credential`], [`headers`],
-//! [`inspect`], [`splice`], [`model`], [`stream`]), what an answer means ([`classify`]), what it cost ([`tap`]), and how
+//! [`inspect`], [`splice`], [`model`], [`stream`]), what an answer means ([`classify`]), what it cost ([`tap`]), what belongs to the key's account
+//! ([`resources`]), and how
 //! to answer in the provider's own words ([`error`], [`models`]).
 
 pub mod classify;
@@ -16,6 +17,7 @@ pub mod model;
 pub mod models;
 pub mod path;
 pub mod query;
+pub mod resources;
 pub mod splice;
 pub mod sse;
 pub mod sticky;

@@ -9,7 +9,7 @@ use gpt_load_schema::{ids::KeyId, log::OutcomeClass, time::Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
-    answer, attempt,
+    affinity, answer, attempt,
     attempted::{Attempted, Call, Failure, misbound},
     body::Body,
     error::ProxyError,
@@ -51,8 +51,10 @@ pub async fn serve(
     let deadline = Instant::from_std(exchange.arrived()) + Duration::from_secs(settings.request_timeout);
     let mut tried = Tried::default();
     entrance.retry_budget.request(since_epoch(Timestamp::now()));
+    let mut owner = affinity::owner(&worker.state.runtime, &entrance, &client, &mut exchange).await;
     loop {
-        let Some(route) = choose(&entrance, &mut tried) else {
+        let chosen = owner.as_ref().map_or_else(|| choose(&entrance, &mut tried), |owner| Some(owner.route()));
+        let Some(route) = chosen else {
             match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
                 Ok(()) => continue,
                 Err(error) => return give_up(exchange, &entrance, tried, &error),
@@ -74,14 +76,19 @@ pub async fn serve(
         prepare(&mut exchange, &route, &shaped, &client);
         let now = Timestamp::now();
         let is_open = |url: &str| standard.is_open(url, &tried.upstreams, now);
-        let checkout = route.pool.checkout(&want(&tried, &shaped, &is_open), now);
-        let lease = match checkout {
-            Ok(lease) => lease,
-            // Its key went out or to rest since the member was chosen; another may have one.
-            Err(_) if has_untried_member(&entrance, &tried) => continue,
-            Err(_) => match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
-                Ok(()) => continue,
+        let lease = match &mut owner {
+            Some(owner) => match owner.checkout(settings.max_wait_ms, deadline).await {
+                Ok(lease) => lease,
                 Err(error) => return give_up(exchange, &route, tried, &error),
+            },
+            None => match route.pool.checkout(&want(&tried, &shaped, &is_open), now) {
+                Ok(lease) => lease,
+                // Its key went out or to rest since the member was chosen; another may have one.
+                Err(_) if has_untried_member(&entrance, &tried) => continue,
+                Err(_) => match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
+                    Ok(()) => continue,
+                    Err(error) => return give_up(exchange, &route, tried, &error),
+                },
             },
         };
         tried.patience = None;
@@ -101,13 +108,14 @@ pub async fn serve(
             Attempted::Answered(response) => return response,
             Attempted::Failed { exchange: back, failure, verdict, next } => {
                 exchange = back;
-                if is_last || Instant::now() >= deadline || !may_follow(&entrance, next) {
+                let no_key_helps = owner.is_some() && affinity::is_of_the_key(verdict.class);
+                if is_last || no_key_helps || Instant::now() >= deadline || !may_follow(&entrance, next) {
                     return finish(exchange, &route, &failure, verdict);
                 }
                 let verdict = exchange.attempt_failed(failure.status(), verdict);
                 let fault = index.filter(|_| verdict.class == OutcomeClass::UpstreamFault);
                 tried.last = Some((failure, verdict));
-                if let Some(index) = fault.filter(|_| !has_untried_member(&entrance, &tried)) {
+                if let Some(index) = fault.filter(|_| owner.is_some() || !has_untried_member(&entrance, &tried)) {
                     pause_after_fault(&mut tried, standard, index, deadline).await;
                 }
             }

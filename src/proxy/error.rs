@@ -6,7 +6,7 @@ use actix_web::{
     HttpResponse,
     http::{StatusCode, header},
 };
-use gpt_load_schema::channel::Channel;
+use gpt_load_schema::{channel::Channel, key::KeyState};
 
 use crate::channel::error::native;
 
@@ -70,6 +70,32 @@ pub enum ProxyError {
         /// Until the first key returns, rounded up to whole seconds.
         retry_after: Duration,
     },
+    /// The provider stores this in the account of a key that is not in the group any more.
+    #[error(
+        "the key that `{0}` belongs to is no longer in this group, and no other key reaches it at the provider: make it anew"
+    )]
+    ResourceKeyGone(String),
+    /// The provider stores this in the account of a key that is out.
+    #[error("`{id}` belongs to a key that is {state}, and no other key reaches it at the provider{}", returning(*.retry_after))]
+    ResourceKeyUnavailable {
+        /// The resource.
+        id: String,
+        /// The key's state.
+        state: KeyState,
+        /// Until it returns by itself, rounded up to whole seconds, where that is known.
+        retry_after: Option<Duration>,
+    },
+    /// The provider stores this in the account of a key that rests.
+    #[error(
+        "`{id}` belongs to a key that rests because of the provider's rate limits, and no other key reaches it; the key returns in {} s",
+        .retry_after.as_secs()
+    )]
+    ResourceKeyResting {
+        /// The resource.
+        id: String,
+        /// Until it returns, rounded up to whole seconds.
+        retry_after: Duration,
+    },
     /// The way to the provider failed.
     #[error("the provider could not be reached: {0}")]
     Unreachable(String),
@@ -94,14 +120,16 @@ impl ProxyError {
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::NoProxyKey | Self::WrongProxyKey => StatusCode::UNAUTHORIZED,
-            Self::UnknownGroup(_) | Self::NoDefaultGroup(_) | Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::UnknownGroup(_) | Self::NoDefaultGroup(_) | Self::NoSuchPath | Self::ResourceKeyGone(_) => {
+                StatusCode::NOT_FOUND
+            }
             Self::BadRequest(_) | Self::ModelNotRedirected(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge(_) | Self::BodyNotInspectable(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTimeout(_) => StatusCode::REQUEST_TIMEOUT,
             Self::MethodRefused(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UpgradeUnsupported => StatusCode::NOT_IMPLEMENTED,
-            Self::Overloaded | Self::NoKeys(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::AllResting { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::Overloaded | Self::NoKeys(_) | Self::ResourceKeyUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::AllResting { .. } | Self::ResourceKeyResting { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Misconfigured { .. } | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -121,6 +149,9 @@ impl ProxyError {
             Self::Overloaded => "TOO_MANY_CONCURRENT_REQUESTS",
             Self::NoKeys(_) => "NO_KEYS_AVAILABLE",
             Self::AllResting { .. } => "ALL_KEYS_RESTING",
+            Self::ResourceKeyGone(_) => "RESOURCE_KEY_GONE",
+            Self::ResourceKeyUnavailable { .. } => "RESOURCE_KEY_UNAVAILABLE",
+            Self::ResourceKeyResting { .. } => "RESOURCE_KEY_RESTING",
             Self::Unreachable(_) => "BAD_GATEWAY",
             Self::UpstreamTimeout(_) => "GATEWAY_TIMEOUT",
             Self::Misconfigured { .. } | Self::Internal => "INTERNAL_SERVER_ERROR",
@@ -131,7 +162,9 @@ impl ProxyError {
     fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Overloaded => Some(1),
-            Self::AllResting { retry_after, .. } => Some(retry_after.as_secs().max(1)),
+            Self::AllResting { retry_after, .. }
+            | Self::ResourceKeyResting { retry_after, .. }
+            | Self::ResourceKeyUnavailable { retry_after: Some(retry_after), .. } => Some(retry_after.as_secs().max(1)),
             _ => None,
         }
     }
@@ -147,5 +180,12 @@ impl ProxyError {
             response.insert_header((header::RETRY_AFTER, seconds));
         }
         response.body(native(channel, status.as_u16(), self.code(), &self.to_string()))
+    }
+}
+
+fn returning(retry_after: Option<Duration>) -> String {
+    match retry_after {
+        Some(wait) => format!("; the key returns in {} s", wait.as_secs()),
+        None => ": let a person look at the key".to_owned(),
     }
 }

@@ -16,9 +16,15 @@ use gpt_load_schema::{
 use http::Method;
 use uuid::Uuid;
 
-use super::{error::ProxyError, limit::Permit, pick::Pick, table::Route};
+use super::{affinity, error::ProxyError, limit::Permit, pick::Pick, table::Route};
 use crate::{
-    channel::{classify, error::redact, limits, tap::TapReport},
+    channel::{
+        classify,
+        error::redact,
+        limits,
+        resources::{Named, Reading},
+        tap::TapReport,
+    },
     telemetry::access::{self, Access},
 };
 
@@ -59,6 +65,10 @@ pub struct Exchange {
     pub is_stream: bool,
     /// Only when the group logs bodies.
     pub request_body: String,
+    /// How the answer is read for what belongs to the key's account.
+    pub reading: Option<Reading>,
+    /// What a person who looks for the reason of a failure should know besides it.
+    pub note: Option<&'static str>,
     attempt: u32,
     current: Option<Attempt>,
     first_byte_ms: Option<i64>,
@@ -99,6 +109,8 @@ impl Exchange {
             redirected_to: None,
             is_stream: false,
             request_body: String::new(),
+            reading: None,
+            note: None,
             attempt: 0,
             current: None,
             first_byte_ms: None,
@@ -168,6 +180,13 @@ impl Exchange {
         }
     }
 
+    /// What was learnt belongs to the account of the key of the attempt under way.
+    pub fn remember(&self, learnt: Vec<Named>) {
+        if let Some(attempt) = &self.current {
+            affinity::remember(&self.runtime, &self.used, attempt.key.0, learnt);
+        }
+    }
+
     /// The attempt failed and another follows: its key and upstream hear why, the log gets a retry row. Gives back the
     /// verdict as it may be told once the key is forgotten.
     pub fn attempt_failed(&mut self, status: u16, verdict: Verdict) -> Verdict {
@@ -191,9 +210,12 @@ impl Exchange {
     }
 
     /// The request is over.
-    pub fn conclude(&mut self, ending: Ending) {
+    pub fn conclude(&mut self, mut ending: Ending) {
         if std::mem::replace(&mut self.concluded, true) {
             return;
+        }
+        if let Some(report) = &mut ending.report {
+            self.remember(std::mem::take(&mut report.learnt));
         }
         let ending = Ending { verdict: self.masked(ending.verdict), ..ending };
         self.write(self.row(RequestType::Final, &ending));
@@ -260,7 +282,7 @@ impl Exchange {
             model: self.model.clone(),
             upstream_model: report.and_then(|report| report.model.clone()).filter(|model| *model != self.model),
             class: Some(verdict.class),
-            evidence: failed.then(|| evidence(verdict)),
+            evidence: failed.then(|| evidence(verdict, self.note)),
             is_success: ending.is_success,
             source_ip: self.admitted.source_ip.clone(),
             status_code: ending.status,
@@ -307,9 +329,15 @@ impl Exchange {
     }
 }
 
-fn evidence(verdict: &Verdict) -> String {
-    let decided_by = verdict.decided_by();
-    if verdict.message.is_empty() { decided_by.to_owned() } else { format!("{decided_by}: {}", verdict.message) }
+fn evidence(verdict: &Verdict, note: Option<&str>) -> String {
+    let mut evidence = verdict.decided_by().to_owned();
+    for (separator, text) in [(": ", verdict.message.as_str()), ("; ", note.unwrap_or_default())] {
+        if !text.is_empty() {
+            evidence.push_str(separator);
+            evidence.push_str(text);
+        }
+    }
+    evidence
 }
 
 impl Drop for Exchange {

@@ -159,7 +159,8 @@ async fn stream_answer(
     let is_event_stream = is_event_stream(content_type);
     let channel = call.route.group.definition.channel;
     let is_stream = is_event_stream || (exchange.is_stream && channel == Channel::Gemini);
-    let mut tap = Tap::new(channel, is_event_stream, header_text(&headers, header::CONTENT_ENCODING));
+    let mut tap =
+        Tap::new(channel, is_event_stream, header_text(&headers, header::CONTENT_ENCODING)).learning(exchange.reading);
     let mut peek = Peek::default();
     let seen = if is_stream {
         timeout_at(call.deadline, peek.until_first_event(&mut payload, &mut tap))
@@ -189,6 +190,7 @@ async fn stream_answer(
     }
     exchange.upstream_is_healthy();
     exchange.first_byte();
+    exchange.remember(tap.take_learnt());
     // A body known to be empty is never asked for its end, so it ends here.
     if peek.ended && (!is_stream || peek.bytes == 0) {
         let report = tap.finish(true);

@@ -4,6 +4,7 @@
 //! [`relay`] passes it on, and [`exchange`] sees to it that every attempt yields one outcome and every request one final
 //! log row.
 
+pub mod affinity;
 pub mod answer;
 pub mod attempt;
 pub mod attempted;

@@ -192,6 +192,7 @@ impl MessageBody for Relay {
                 this.last_byte = Instant::now();
                 if let Some(tap) = &mut this.tap {
                     tap.feed(&chunk);
+                    this.exchange.remember(tap.take_learnt());
                 }
                 Poll::Ready(Some(Ok(this.hand_over(chunk, cx))))
             }

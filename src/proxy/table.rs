@@ -98,6 +98,8 @@ pub struct Aggregate {
     pub members: Vec<Arc<Route>>,
     /// Which member is next.
     pub balancer: Balancer,
+    /// Members without a weight: they get only requests for what is stored with a key of theirs.
+    pub idle: Vec<Arc<Route>>,
 }
 
 /// Everything the data path needs at one version.
@@ -261,16 +263,18 @@ fn route(source: &GroupRoute, serving: Serving, before: Option<&Arc<Route>>) -> 
 }
 
 fn aggregate(source: &GroupRoute, standards: &HashMap<GroupId, Arc<Route>>) -> Serving {
-    let (members, weights): (Vec<_>, Vec<_>) = source
-        .group
-        .sub_groups
-        .iter()
-        .filter(|member| member.weight > 0)
-        .filter_map(|member| Some((standards.get(&member.group_id)?, member.weight)))
-        .filter(|(member, _)| !matches!(member.serving, Serving::Broken(_)))
-        .map(|(member, weight)| (Arc::clone(member), weight))
-        .unzip();
-    Serving::Aggregate(Aggregate { members, balancer: Balancer::new(&weights, 0) })
+    let (mut members, mut weights, mut idle) = (Vec::new(), Vec::new(), Vec::new());
+    for member in &source.group.sub_groups {
+        let usable = standards.get(&member.group_id).filter(|route| !matches!(route.serving, Serving::Broken(_)));
+        let Some(route) = usable.map(Arc::clone) else { continue };
+        if member.weight > 0 {
+            members.push(route);
+            weights.push(member.weight);
+        } else {
+            idle.push(route);
+        }
+    }
+    Serving::Aggregate(Aggregate { members, balancer: Balancer::new(&weights, 0), idle })
 }
 
 fn threshold(settings: &Settings) -> u32 {

@@ -19,6 +19,7 @@ mod outbound;
 mod panics;
 mod prediction;
 mod program;
+mod resources;
 mod secrets;
 mod secrets_of_a_run;
 mod set_ups;

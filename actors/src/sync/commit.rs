@@ -1,17 +1,18 @@
-//! Commits log rows and key changes in batches; keeps a batch until the database has it.
+//! Commits log rows, key changes and owners of resources in batches; keeps a batch until the database has it.
 
 use std::{collections::VecDeque, future::Future, sync::Arc};
 
 use gpt_load_cluster::{Epoch, lease::Lease};
 use gpt_load_schema::{
     log::RequestLog,
+    resource::Resource,
     store::{KeyDelta, Store, StoreError, StoreResult, Writer},
     time::Timestamp,
 };
 use parking_lot::Mutex;
 
 use super::logs::LogQueue;
-use crate::deltas::DeltaQueue;
+use crate::{deltas::DeltaQueue, resources::Resources};
 
 /// Rows and changes of one transaction, each at most.
 const BATCH: usize = 5_000;
@@ -24,19 +25,27 @@ const REFUSALS: u32 = 3;
 struct Batch {
     deltas: Vec<KeyDelta>,
     logs: Vec<RequestLog>,
+    resources: Vec<Resource>,
 }
 
 impl Batch {
     fn len(&self) -> usize {
-        self.deltas.len() + self.logs.len()
+        self.deltas.len() + self.logs.len() + self.resources.len()
     }
 
     fn halves(&self) -> [Self; 2] {
-        let (deltas, logs) =
-            (self.deltas.split_at(self.deltas.len() / 2), self.logs.split_at(self.logs.len().div_ceil(2)));
+        let mut left = self.len() / 2;
+        let mut share = |len: usize| {
+            let share = len.min(left);
+            left -= share;
+            share
+        };
+        let deltas = self.deltas.split_at(share(self.deltas.len()));
+        let logs = self.logs.split_at(share(self.logs.len()));
+        let resources = self.resources.split_at(share(self.resources.len()));
         [
-            Self { deltas: deltas.0.to_vec(), logs: logs.0.to_vec() },
-            Self { deltas: deltas.1.to_vec(), logs: logs.1.to_vec() },
+            Self { deltas: deltas.0.to_vec(), logs: logs.0.to_vec(), resources: resources.0.to_vec() },
+            Self { deltas: deltas.1.to_vec(), logs: logs.1.to_vec(), resources: resources.1.to_vec() },
         ]
     }
 }
@@ -54,14 +63,21 @@ pub(crate) struct Committer {
     lease: Arc<dyn Lease>,
     logs: Arc<LogQueue>,
     deltas: Arc<DeltaQueue>,
+    resources: Arc<Resources>,
     unfinished: Mutex<Unfinished>,
     /// Held by the commit under way.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Committer {
-    pub(crate) fn new(store: Store, lease: Arc<dyn Lease>, logs: Arc<LogQueue>, deltas: Arc<DeltaQueue>) -> Arc<Self> {
-        Arc::new(Self { store, lease, logs, deltas, unfinished: Mutex::default(), turn: Default::default() })
+    pub(crate) fn new(
+        store: Store,
+        lease: Arc<dyn Lease>,
+        logs: Arc<LogQueue>,
+        deltas: Arc<DeltaQueue>,
+        resources: Arc<Resources>,
+    ) -> Arc<Self> {
+        Arc::new(Self { store, lease, logs, deltas, resources, unfinished: Mutex::default(), turn: Default::default() })
     }
 
     /// Runs `write` under the current epoch, once more under a new one when the database has seen a greater.
@@ -89,7 +105,7 @@ impl Committer {
     /// Rows and changes that are not in the database yet.
     pub(crate) fn waiting(&self) -> usize {
         let unfinished: usize = self.unfinished.lock().batches.iter().map(|batch| batch.len()).sum();
-        unfinished + self.logs.len() + self.deltas.len()
+        unfinished + self.logs.len() + self.deltas.len() + self.resources.len()
     }
 
     /// Commits everything that waits at the moment of the call.
@@ -119,7 +135,10 @@ impl Committer {
         while let Some(batch) = self.next_batch() {
             let stored = {
                 let (batch, now) = (&batch, Timestamp::now());
-                self.write(|writer| async move { writer.commit(&batch.deltas, &batch.logs, now).await }).await
+                self.write(|writer| async move {
+                    writer.commit_with(&batch.deltas, &batch.logs, &batch.resources, now).await
+                })
+                .await
             };
             let mut unfinished = self.unfinished.lock();
             match stored {
@@ -158,7 +177,11 @@ impl Committer {
     fn next_batch(&self) -> Option<Arc<Batch>> {
         let mut unfinished = self.unfinished.lock();
         if unfinished.batches.is_empty() {
-            let batch = Batch { deltas: self.deltas.take(BATCH), logs: self.logs.take(BATCH, BATCH_BYTES) };
+            let batch = Batch {
+                deltas: self.deltas.take(BATCH),
+                logs: self.logs.take(BATCH, BATCH_BYTES),
+                resources: self.resources.take(BATCH),
+            };
             if batch.len() == 0 {
                 return None;
             }
@@ -169,9 +192,47 @@ impl Committer {
 
     fn finish(&self, unfinished: &mut Unfinished, batch: &Batch) {
         self.deltas.done(&batch.deltas);
+        self.resources.done(&batch.resources);
         unfinished.batches.pop_front();
         if unfinished.batches.is_empty() {
             unfinished.refusals = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use gpt_load_schema::{
+        ids::{GroupId, KeyId},
+        key::{KeyHealth, KeyState},
+        resource::ResourceKind,
+    };
+
+    use super::*;
+    use crate::tests::log_row;
+
+    #[test]
+    fn halves_are_smaller_than_the_whole_and_make_it_up() {
+        let delta =
+            KeyDelta { id: KeyId(1), health: KeyHealth::new(KeyState::Active), failures: 0, reset_failures: false };
+        let resource = Resource {
+            group_id: GroupId(1),
+            id: "r".into(),
+            key_id: KeyId(1),
+            kind: ResourceKind::File,
+            created_at: Timestamp(0),
+            expires_at: Timestamp(0),
+        };
+        for (deltas, logs, resources) in [(1, 1, 0), (1, 0, 1), (0, 1, 1), (2, 0, 0), (0, 0, 3), (3, 1, 2), (1, 5, 1)] {
+            let batch = Batch {
+                deltas: vec![delta.clone(); deltas],
+                logs: (0..logs).map(log_row).collect(),
+                resources: vec![resource.clone(); resources],
+            };
+            let halves = batch.halves();
+            assert!(halves.iter().all(|half| half.len() < batch.len()), "{deltas} {logs} {resources}");
+            assert_eq!(halves[0].len() + halves[1].len(), batch.len());
+            assert_eq!(halves[0].resources.len() + halves[1].resources.len(), resources);
         }
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 
 /// Keys read, or added, at a time.
 const KEY_BATCH: u32 = 10_000;
-/// Log rows deleted at a time.
+/// Log rows, or resources, deleted at a time.
 const PRUNE_BATCH: u32 = 1_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -74,8 +74,15 @@ impl Leader {
         Ok(())
     }
 
-    /// Deletes a few log rows past their retention; answers whether there may be more.
+    /// Deletes a few log rows past their retention and resources past their time; answers whether there may be more.
     pub(crate) async fn prune(&self) -> StoreResult<bool> {
+        let now = Timestamp::now();
+        let forgotten =
+            self.committer.write(|writer| async move { writer.prune_resources(now, PRUNE_BATCH).await }).await?;
+        Ok(self.prune_logs().await? || forgotten >= u64::from(PRUNE_BATCH))
+    }
+
+    async fn prune_logs(&self) -> StoreResult<bool> {
         let days = self.directory.system().map_or(0, |settings| settings.request_log_retention_days);
         if days == 0 {
             return Ok(false);

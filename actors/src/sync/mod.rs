@@ -53,7 +53,7 @@ pub(crate) enum Job {
     Flush(Answer<Result<(), CommandError>>),
     /// Commit what waits, unless the database is known to be down.
     Commit,
-    /// Delete some log rows past their retention.
+    /// Delete some log rows and resources whose time is over.
     Prune,
     /// Compare a group's pool with the database.
     Resync(GroupId),
@@ -222,7 +222,7 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
         Job::Prune => match leader.prune().await {
             Ok(true) => return Done::Again(Job::Prune, Duration::from_millis(10)),
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "log rows past their retention stay for now"),
+            Err(error) => tracing::warn!(%error, "log rows and resources whose time is over stay for now"),
         },
         Job::Resync(group) => {
             if let Err(error) = leader.resync(group).await {

@@ -16,6 +16,7 @@ use super::fixture::{Node, add, log_row};
 use crate::{
     commands::Reply,
     deltas::DeltaQueue,
+    resources::Resources,
     sync::{commit::Committer, logs::LogQueue},
 };
 
@@ -74,7 +75,13 @@ async fn nothing_is_lost_or_doubled_while_nothing_can_be_written() {
     let id: KeyId = node.keys(group).await[0].id;
     let (lease, logs, deltas) =
         (Arc::new(Switch::default()), Arc::new(LogQueue::new(1 << 20)), Arc::new(DeltaQueue::default()));
-    let committer = Committer::new(node.store.clone(), lease.clone(), logs.clone(), deltas.clone());
+    let committer = Committer::new(
+        node.store.clone(),
+        lease.clone(),
+        logs.clone(),
+        deltas.clone(),
+        Arc::new(Resources::new(node.store.clone())),
+    );
     let fail = || {
         deltas.push(KeyDelta { id, health: KeyHealth::new(KeyState::Degraded), failures: 1, reset_failures: false });
         logs.push(log_row(1));

@@ -12,24 +12,28 @@ use super::errors::Dialect;
 use super::request::Head;
 use super::wire::Body;
 
-/// Uploaded files by id.
+/// What is stored, by id.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    shelf: Mutex<Shelf>,
+    pub(super) accounts: bool,
+    pub(super) shelf: Mutex<Shelf>,
 }
 
 #[derive(Debug, Default)]
-struct Shelf {
-    last: u64,
-    files: BTreeMap<String, File>,
+pub(super) struct Shelf {
+    pub(super) last: u64,
+    pub(super) files: BTreeMap<String, File>,
+    /// Objects of other kinds, with their account.
+    pub(super) objects: BTreeMap<String, (String, Value)>,
 }
 
 #[derive(Debug, Clone)]
-struct File {
-    name: String,
-    purpose: String,
-    mime: String,
-    content: Bytes,
+pub(super) struct File {
+    pub(super) account: String,
+    pub(super) name: String,
+    pub(super) purpose: String,
+    pub(super) mime: String,
+    pub(super) content: Bytes,
 }
 
 /// One part of a multipart form.
@@ -41,11 +45,20 @@ struct Part<'a> {
 }
 
 impl Files {
+    pub(crate) fn new(accounts: bool) -> Self {
+        Self { accounts, ..Self::default() }
+    }
+
+    /// Account of the request's key; all keys share one unless told otherwise.
+    pub(super) fn account(&self, head: &Head) -> String {
+        head.key().filter(|_| self.accounts).map(|key| key.into_owned()).unwrap_or_default()
+    }
+
     pub(crate) fn clear(&self) {
         *self.shelf.lock() = Shelf::default();
     }
 
-    fn add(&self, file: File) -> String {
+    pub(super) fn add(&self, file: File) -> String {
         let mut shelf = self.shelf.lock();
         shelf.last += 1;
         let id = format!("file-{:06}", shelf.last);
@@ -53,38 +66,46 @@ impl Files {
         id
     }
 
-    fn get(&self, id: &str) -> Option<File> {
-        self.shelf.lock().files.get(id).cloned()
+    pub(super) fn get(&self, account: &str, id: &str) -> Option<File> {
+        self.shelf.lock().files.get(id).filter(|file| file.account == account).cloned()
     }
 
-    fn all(&self) -> Vec<(String, File)> {
-        self.shelf.lock().files.iter().map(|(id, file)| (id.clone(), file.clone())).collect()
+    fn all(&self, account: &str) -> Vec<(String, File)> {
+        let shelf = self.shelf.lock();
+        let files = shelf.files.iter().filter(|(_, file)| file.account == account);
+        files.map(|(id, file)| (id.clone(), file.clone())).collect()
+    }
+
+    fn remove(&self, account: &str, id: &str) -> Option<File> {
+        self.get(account, id)?;
+        self.shelf.lock().files.remove(id)
     }
 
     /// `/v1/files…`; `rest` is what follows, without the slash.
     pub(crate) fn openai(&self, head: &Head, body: &Body, rest: &str) -> Answer {
         let answer = |value: &Value| Answer::json(Dialect::OpenAi, value.to_string());
+        let account = &*self.account(head);
         match (head.method.as_str(), rest.split_once('/').unwrap_or((rest, ""))) {
             ("POST", ("", "")) => self.openai_upload(head, body),
             ("GET", ("", "")) => {
-                let files = self.all();
+                let files = self.all(account);
                 let data: Vec<Value> = files.iter().map(|(id, file)| openai_object(id, file)).collect();
                 let edge = |entry: Option<&(String, File)>| entry.map(|(id, _)| id.clone());
                 answer(&json!({"object": "list", "data": data, "has_more": false,
                     "first_id": edge(files.first()), "last_id": edge(files.last())}))
             }
-            ("GET", (id, "")) => match self.get(id) {
+            ("GET", (id, "")) => match self.get(account, id) {
                 Some(file) => answer(&openai_object(id, &file)),
                 None => no_such_file(Dialect::OpenAi, id),
             },
-            ("GET", (id, "content")) => match self.get(id) {
+            ("GET", (id, "content")) => match self.get(account, id) {
                 Some(file) => {
                     let answer = Answer::json(Dialect::OpenAi, file.content);
                     Answer { content_type: "application/octet-stream", ..answer }
                 }
                 None => no_such_file(Dialect::OpenAi, id),
             },
-            ("DELETE", (id, "")) => match self.shelf.lock().files.remove(id) {
+            ("DELETE", (id, "")) => match self.remove(account, id) {
                 Some(_) => answer(&json!({"id": id, "object": "file", "deleted": true})),
                 None => no_such_file(Dialect::OpenAi, id),
             },
@@ -98,13 +119,15 @@ impl Files {
         let (Some(file), Some(purpose)) = (field("file"), field("purpose")) else {
             return Answer::error(Dialect::OpenAi, 400, None, "Missing required parameter: 'file' or 'purpose'.");
         };
+        let account = self.account(head);
         let file = File {
+            account: account.clone(),
             name: file.file_name.unwrap_or("upload").to_owned(),
             purpose: String::from_utf8_lossy(purpose.content).into_owned(),
             mime: "application/octet-stream".to_owned(),
             content: Bytes::copy_from_slice(file.content),
         };
-        let object = |id: &str| self.get(id).map(|file| openai_object(id, &file)).unwrap_or_default();
+        let object = |id: &str| self.get(&account, id).map(|file| openai_object(id, &file)).unwrap_or_default();
         let id = self.add(file);
         Answer::json(Dialect::OpenAi, object(&id).to_string())
     }
@@ -112,16 +135,17 @@ impl Files {
     /// `/v1beta/files…`.
     pub(crate) fn gemini(&self, head: &Head, rest: &str) -> Answer {
         let answer = |value: &Value| Answer::json(Dialect::Gemini, value.to_string());
+        let account = &*self.account(head);
         match (head.method.as_str(), rest) {
             ("GET", "") => {
-                let files: Vec<Value> = self.all().iter().map(|(id, file)| gemini_object(id, file)).collect();
+                let files: Vec<Value> = self.all(account).iter().map(|(id, file)| gemini_object(id, file)).collect();
                 answer(&json!({"files": files}))
             }
-            ("GET", id) => match self.get(id) {
+            ("GET", id) => match self.get(account, id) {
                 Some(file) => answer(&gemini_object(id, &file)),
                 None => no_such_file(Dialect::Gemini, id),
             },
-            ("DELETE", id) => match self.shelf.lock().files.remove(id) {
+            ("DELETE", id) => match self.remove(account, id) {
                 Some(_) => answer(&json!({})),
                 None => no_such_file(Dialect::Gemini, id),
             },
@@ -137,7 +161,8 @@ impl Files {
             let asked: Value = serde_json::from_slice(&body.bytes).unwrap_or_default();
             let name = asked["file"]["displayName"].as_str().or_else(|| asked["file"]["display_name"].as_str());
             let name = name.unwrap_or_default().to_owned();
-            let file = File { name, purpose: String::new(), mime: mime.to_owned(), content: Bytes::new() };
+            let (purpose, content) = (String::new(), Bytes::new());
+            let file = File { account: self.account(head), name, purpose, mime: mime.to_owned(), content };
             let id = self.add(file);
             let host = head.header("host").unwrap_or_default();
             return Answer::json(Dialect::Gemini, "")

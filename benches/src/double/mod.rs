@@ -36,6 +36,7 @@ mod control;
 mod errors;
 mod files;
 mod gemini;
+mod objects;
 mod openai;
 mod record;
 mod request;
@@ -68,6 +69,9 @@ pub struct Options {
     pub body_limit: usize,
     /// Behaviour of requests that nothing else is said about.
     pub base: Behaviour,
+    /// Whether each key is an account of its own: what is stored with one is unknown to the others. Otherwise all keys
+    /// share one account, which keeps files only.
+    pub accounts: bool,
 }
 
 impl Default for Options {
@@ -80,6 +84,7 @@ impl Default for Options {
             record: 10_000,
             body_limit: 32 * 1024 * 1024,
             base: Behaviour::default(),
+            accounts: false,
         }
     }
 }
@@ -106,7 +111,7 @@ impl Double {
         let shared = Arc::new(Shared {
             script: script::Script::default(),
             record: record::Record::new(options.record),
-            files: files::Files::default(),
+            files: files::Files::new(options.accounts),
             base: options.base,
             body_limit: options.body_limit,
             connections: AtomicU64::new(0),

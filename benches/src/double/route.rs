@@ -50,6 +50,9 @@ pub(crate) fn answer(head: &Head, body: &Body, files: &Files, how: &Behaviour, s
     if resource == UPLOAD {
         return files.gemini_upload(head, body, scheme);
     }
+    if let Some(answer) = files.objects(dialect, resource, head, body) {
+        return answer;
+    }
     if let Some(rest) = after(resource, "files") {
         return if dialect == Dialect::Gemini { files.gemini(head, rest) } else { files.openai(head, body, rest) };
     }
@@ -68,7 +71,8 @@ pub(crate) fn answer(head: &Head, body: &Body, files: &Files, how: &Behaviour, s
             return Answer::error(dialect, 400, None, &message);
         }
     };
-    post(dialect, resource, head, &ask, how)
+    let answer = post(dialect, resource, head, &ask, how);
+    if dialect == Dialect::Responses { files.keep_response(head, answer) } else { answer }
 }
 
 /// Error object for a request that a behaviour answers with an error, in the shape of its provider.

@@ -470,7 +470,6 @@ settings! {
         required: true,
         unit: "days",
         group_override: false,
-        planned: true,
         name: Text::new("资源归属保留天数", "Resource memory", "リソース記憶日数"),
         description: Text::new(
             "记住文件、批处理、响应等由哪个密钥创建的天数。",

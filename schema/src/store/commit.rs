@@ -11,9 +11,10 @@ use super::{
     key_rows::KEY_BATCH,
     logs::LogRow,
     pool::{blocking, write},
+    resources::ResourceRow,
     tables::request_logs,
 };
-use crate::{log::RequestLog, time::Timestamp};
+use crate::{log::RequestLog, resource::Resource, time::Timestamp};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -22,9 +23,21 @@ impl Writer {
     /// `request_count` (successes) and `last_used_at`, and the hourly statistics of `final` rows, so that all counts equal
     /// the rows. A delta of an older generation than the stored one changes nothing.
     pub async fn commit(&self, deltas: &[KeyDelta], logs: &[RequestLog], now: Timestamp) -> StoreResult<()> {
+        self.commit_with(deltas, logs, &[], now).await
+    }
+
+    /// [`Writer::commit`] with what providers stored: the latest word on a resource rules.
+    pub async fn commit_with(
+        &self,
+        deltas: &[KeyDelta],
+        logs: &[RequestLog],
+        resources: &[Resource],
+        now: Timestamp,
+    ) -> StoreResult<()> {
         let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
         let health: Vec<HealthRow> = deltas.iter().map(|delta| HealthRow::new(delta, now)).collect();
         let logs = logs.to_vec();
+        let resources: Vec<ResourceRow> = resources.iter().map(ResourceRow::new).collect();
         self.engine
             .run(async move {
                 let vault = Arc::clone(&engine.vault);
@@ -35,6 +48,9 @@ impl Writer {
                     let added = Tally::of(&conn.insert_logs(rows).await?, now);
                     conn.add_usage(added.keys).await?;
                     conn.add_hourly(added.hours).await?;
+                    if !resources.is_empty() {
+                        conn.put_resources(resources).await?;
+                    }
                     Ok(())
                 })
             })

@@ -8,6 +8,7 @@ use diesel::{Insertable, QueryResult};
 
 use super::{
     logs::LogRow,
+    resources::ResourceRow,
     tables::{api_keys, group_hourly_stats, system_settings},
 };
 
@@ -88,6 +89,8 @@ pub(super) trait Dialect {
     async fn insert_keys(&mut self, rows: Vec<NewKey>) -> QueryResult<Vec<NewKey>>;
     /// Inserts log rows whose id is not taken; answers those.
     async fn insert_logs(&mut self, rows: Vec<LogRow>) -> QueryResult<Vec<LogRow>>;
+    /// Stores resources; one that is known already gets its latest key and time.
+    async fn put_resources(&mut self, rows: Vec<ResourceRow>) -> QueryResult<()>;
     /// Stores key health, unless the row's generation is higher.
     async fn store_health(&mut self, rows: Vec<HealthRow>) -> QueryResult<()>;
     /// Adds to request counts; times of last use only grow.

@@ -10,7 +10,7 @@ use super::{
     epoch::reserve_ids,
     group_rows::{DefinitionRow, GroupRow, MemberRow, sub_group},
     pool::{read, write},
-    tables::{api_keys, group_sub_groups, groups},
+    tables::{api_keys, group_sub_groups, groups, resources},
 };
 use crate::{
     group::{Group, GroupDefinition, SubGroup},
@@ -121,7 +121,7 @@ impl Writer {
             .await
     }
 
-    /// Removes a group, its relations and its keys. Request logs and statistics stay. `NotFound`.
+    /// Removes a group, its relations, its keys and what it remembers of resources. Request logs and statistics stay. `NotFound`.
     pub async fn delete_group(&self, id: GroupId) -> StoreResult<()> {
         let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
         self.engine
@@ -131,6 +131,7 @@ impl Writer {
                     diesel::delete(group_sub_groups::table.filter(group_id.eq(id.0))).execute(conn).await?;
                     diesel::delete(group_sub_groups::table.filter(sub_group_id.eq(id.0))).execute(conn).await?;
                     diesel::delete(api_keys::table.filter(api_keys::group_id.eq(id.0))).execute(conn).await?;
+                    diesel::delete(resources::table.filter(resources::group_id.eq(id.0))).execute(conn).await?;
                     match diesel::delete(groups::table.find(id.0)).execute(conn).await? {
                         0 => Err(StoreError::NotFound(GROUP)),
                         _ => Ok(()),

@@ -17,6 +17,7 @@ mod keys;
 mod logs;
 mod migrate;
 mod pool;
+mod resources;
 mod settings;
 mod tables;
 mod text;

@@ -107,6 +107,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    resources (group_id, resource_id) {
+        group_id -> BigInt,
+        resource_id -> Text,
+        key_id -> BigInt,
+        kind -> Text,
+        created_at -> BigInt,
+        expires_at -> BigInt,
+    }
+}
+
+diesel::table! {
     request_logs (id) {
         id -> Text,
         request_id -> Text,

@@ -39,6 +39,11 @@ impl Body {
         }
     }
 
+    /// What is kept of the body from its start on.
+    pub(super) fn beginning(&self) -> &[u8] {
+        &self.kept
+    }
+
     /// Reads what the body says.
     pub(super) fn finish(self, channel: Channel, facts: &mut Facts) {
         facts.content_seen |= self.is_other;

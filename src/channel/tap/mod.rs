@@ -13,7 +13,11 @@ use self::{
     body::Body,
     facts::{Facts, Promise},
 };
-use super::{decode::Decoder, sse::Splitter};
+use super::{
+    decode::Decoder,
+    resources::{Learner, Named, Reading},
+    sse::Splitter,
+};
 
 /// Most decoded bytes of an answer that are read; what comes later stays unknown.
 const MAX_DECODED: usize = 256 << 20;
@@ -38,6 +42,8 @@ pub struct TapReport {
     pub error: Option<Verdict>,
     /// Whether there was any content.
     pub content_seen: bool,
+    /// Things that belong to the key's account and that [`Tap::take_learnt`] has not given out.
+    pub learnt: Vec<Named>,
 }
 
 /// What came first in a stream. Comments and pings do not count.
@@ -56,8 +62,20 @@ impl Tap {
     /// leaves everything unknown.
     pub fn new(channel: Channel, is_event_stream: bool, content_encoding: Option<&str>) -> Self {
         let format = if is_event_stream { Format::Events(Splitter::new()) } else { Format::Body(Body::default()) };
-        let watch = Watch { channel, format, facts: Facts::default(), first: FirstEvent::None, seen: 0 };
+        let (facts, first) = (Facts::default(), FirstEvent::None);
+        let watch = Watch { channel, format, facts, first, learner: None, seen: 0 };
         Self { decoder: Decoder::new(content_encoding, watch) }
+    }
+
+    /// Reads the answer also for what belongs to the key's account.
+    pub fn learning(mut self, reading: Option<Reading>) -> Self {
+        self.decoder.sink().learner = reading.map(Learner::new);
+        self
+    }
+
+    /// What was learnt since the last call of what belongs to the key's account; of a whole answer nothing before its end.
+    pub fn take_learnt(&mut self) -> Vec<Named> {
+        self.decoder.sink().learner.as_mut().map(Learner::take).unwrap_or_default()
     }
 
     /// Sees the next bytes of the answer, cut anywhere.
@@ -88,6 +106,7 @@ struct Watch {
     format: Format,
     facts: Facts,
     first: FirstEvent,
+    learner: Option<Learner>,
     seen: usize,
 }
 
@@ -101,8 +120,9 @@ impl Watch {
         self.seen += bytes.len();
         match &mut self.format {
             Format::Events(splitter) => {
-                let (channel, facts, first) = (self.channel, &mut self.facts, &mut self.first);
-                splitter.feed(bytes, |data| see_event(channel, facts, first, data));
+                let (channel, facts, first, learner) =
+                    (self.channel, &mut self.facts, &mut self.first, &mut self.learner);
+                splitter.feed(bytes, |data| see_event(channel, facts, first, learner, data));
             }
             Format::Body(body) => {
                 body.feed(bytes);
@@ -123,8 +143,9 @@ impl Watch {
     fn finish(&mut self, clean_end: bool) -> TapReport {
         let terminal_seen = match &mut self.format {
             Format::Events(splitter) => {
-                let (channel, facts, first) = (self.channel, &mut self.facts, &mut self.first);
-                std::mem::take(splitter).finish(|data| see_event(channel, facts, first, data));
+                let (channel, facts, first, learner) =
+                    (self.channel, &mut self.facts, &mut self.first, &mut self.learner);
+                std::mem::take(splitter).finish(|data| see_event(channel, facts, first, learner, data));
                 let is_whole = match facts.promise {
                     Promise::Nothing => true,
                     Promise::FinishReason => facts.finish_reason.is_some(),
@@ -133,16 +154,23 @@ impl Watch {
                 facts.is_terminated || (clean_end && is_whole && self.first != FirstEvent::None)
             }
             Format::Body(body) => {
+                if let Some(learner) = &mut self.learner {
+                    learner.see_object(body.beginning());
+                }
                 std::mem::take(body).finish(self.channel, &mut self.facts);
                 clean_end
             }
         };
         let Facts { usage, finish_reason, model, error, content_seen, .. } = std::mem::take(&mut self.facts);
-        TapReport { usage, finish_reason, model, terminal_seen, error, content_seen }
+        let learnt = self.learner.as_mut().map(Learner::take).unwrap_or_default();
+        TapReport { usage, finish_reason, model, terminal_seen, error, content_seen, learnt }
     }
 }
 
-fn see_event(channel: Channel, facts: &mut Facts, first: &mut FirstEvent, data: &[u8]) {
+fn see_event(channel: Channel, facts: &mut Facts, first: &mut FirstEvent, learner: &mut Option<Learner>, data: &[u8]) {
+    if let Some(learner) = learner {
+        learner.see_event(data);
+    }
     let says_something = facts.read(channel, data);
     if says_something && *first == FirstEvent::None {
         *first = facts.error.clone().map_or(FirstEvent::Content, FirstEvent::Error);

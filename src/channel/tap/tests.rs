@@ -1,6 +1,6 @@
 //! Answers of providers, representative and not recorded.
 
-use gpt_load_schema::log::OutcomeClass;
+use gpt_load_schema::{log::OutcomeClass, resource::ResourceKind};
 use proptest::prelude::*;
 
 use super::*;
@@ -66,6 +66,7 @@ fn whole(reason: &str, model: &str, reasoning: Option<u64>) -> TapReport {
         terminal_seen: true,
         error: None,
         content_seen: true,
+        learnt: Vec::new(),
     }
 }
 
@@ -238,6 +239,29 @@ fn large_answers_are_read_at_their_ends() {
     let message = report(Channel::Anthropic, false, &answer, 4096, true);
     assert_eq!((message.usage.input, message.usage.output), (Some(5), Some(6)));
     assert_eq!((message.model.as_deref(), message.finish_reason.as_deref()), (Some("c"), Some("end_turn")));
+}
+
+#[test]
+fn what_belongs_to_the_account_is_learnt_as_soon_as_it_is_told() {
+    let learnt = |named: Vec<Named>| named.into_iter().map(|named| named.id.into_string()).collect::<Vec<_>>();
+    let reading = Some(Reading::Object(ResourceKind::Response));
+    let event = "data: {\"type\":\"response.created\",\"response\":{\"id\":\"resp_1\"}}\n\n";
+    for piece in [1, 7, 1000] {
+        let mut tap = Tap::new(Channel::OpenAi, true, None).learning(reading);
+        event.as_bytes().chunks(piece).for_each(|bytes| tap.feed(bytes));
+        assert_eq!(learnt(tap.take_learnt()), ["resp_1"], "{piece}");
+        tap.feed(event.as_bytes());
+        let again = tap.finish(false).learnt;
+        assert_eq!(learnt(again), ["resp_1"], "what is told again is learnt again");
+    }
+    let whole = zstd::encode_all(&br#"{"id":"resp_2","object":"response","output":[]}"#[..], 3).unwrap();
+    let mut tap = Tap::new(Channel::OpenAi, false, Some("zstd")).learning(reading);
+    whole.chunks(5).for_each(|bytes| tap.feed(bytes));
+    assert_eq!(learnt(tap.take_learnt()), Vec::<String>::new());
+    assert_eq!(learnt(tap.finish(true).learnt), ["resp_2"]);
+    let mut tap = Tap::new(Channel::OpenAi, false, None);
+    tap.feed(br#"{"id":"resp_3"}"#);
+    assert_eq!(learnt(tap.finish(true).learnt), Vec::<String>::new(), "nobody asked");
 }
 
 #[test]

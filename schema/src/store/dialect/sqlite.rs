@@ -11,7 +11,8 @@ use super::{Dialect, HealthRow, HourlyRow, KeyUsage, NewKey, SettingRow};
 use crate::store::{
     logs::LogRow,
     pool::AsyncSqlite,
-    tables::{api_keys, group_hourly_stats, request_logs, system_settings},
+    resources::ResourceRow,
+    tables::{api_keys, group_hourly_stats, request_logs, resources, system_settings},
 };
 
 diesel::define_sql_function! {
@@ -44,6 +45,22 @@ impl Dialect for AsyncSqlite {
                     .do_nothing()
                     .execute(connection)
             })
+        })
+        .await
+    }
+
+    async fn put_resources(&mut self, rows: Vec<ResourceRow>) -> QueryResult<()> {
+        use resources::{expires_at, group_id, key_id, kind, resource_id, table};
+        self.spawn_blocking(move |connection| {
+            for row in rows {
+                diesel::insert_into(table)
+                    .values(row)
+                    .on_conflict((group_id, resource_id))
+                    .do_update()
+                    .set((key_id.eq(excluded(key_id)), kind.eq(excluded(kind)), expires_at.eq(excluded(expires_at))))
+                    .execute(connection)?;
+            }
+            Ok(())
         })
         .await
     }

@@ -4,6 +4,7 @@ mod commit;
 mod groups;
 mod keys;
 mod opening;
+mod resources;
 mod trouble;
 
 use serde_json::Map;
