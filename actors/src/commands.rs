@@ -4,8 +4,9 @@ use std::{collections::BTreeMap, fmt};
 
 use gpt_load_schema::{
     group::{Group, GroupDefinition, SubGroup},
-    ids::{GroupId, KeyId},
+    ids::{GroupId, KeyId, PolicyId},
     key::{KeySource, KeyState},
+    policy::{Policy, PolicyDefinition, PolicyLink},
     secret::Secret,
     store::{KeySelector, StoreError},
 };
@@ -44,6 +45,14 @@ pub enum Command {
     UpdateKey(GroupId, KeyId, KeyTraits),
     /// Let the failures that the pool guard holds back take effect.
     AcceptHeld(GroupId),
+    /// Add a policy (validated).
+    CreatePolicy(Box<PolicyDefinition>),
+    /// Replace a policy's definition (validated).
+    UpdatePolicy(PolicyId, Box<PolicyDefinition>),
+    /// Remove a policy, also from the groups it is attached to.
+    DeletePolicy(PolicyId),
+    /// Replace the policies of a group.
+    SetGroupPolicies(GroupId, Vec<PolicyLink>),
     /// Store settings (validated), raw text by key; `None` = back to the default.
     PutSettings(BTreeMap<String, Option<String>>),
 }
@@ -64,6 +73,10 @@ impl fmt::Debug for Command {
             Self::OrderKey(group, key, order) => write!(f, "OrderKey({group}, {key}, {order:?})"),
             Self::UpdateKey(group, key, traits) => write!(f, "UpdateKey({group}, {key}, {traits:?})"),
             Self::AcceptHeld(group) => write!(f, "AcceptHeld({group})"),
+            Self::CreatePolicy(definition) => write!(f, "CreatePolicy({definition:?})"),
+            Self::UpdatePolicy(id, definition) => write!(f, "UpdatePolicy({id}, {definition:?})"),
+            Self::DeletePolicy(id) => write!(f, "DeletePolicy({id})"),
+            Self::SetGroupPolicies(group, links) => write!(f, "SetGroupPolicies({group}, {links:?})"),
             // Some settings are secrets; which ones were stored says enough.
             Self::PutSettings(values) => write!(f, "PutSettings({:?})", values.keys()),
         }
@@ -101,6 +114,8 @@ pub enum Reply {
     Done,
     /// The group as it is now.
     Group(Box<Group>),
+    /// The policy as it is now.
+    Policy(Box<Policy>),
     /// Keys added.
     Added {
         /// New keys.

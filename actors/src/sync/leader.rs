@@ -42,15 +42,17 @@ impl From<Gone> for StoreError {
 }
 
 impl Leader {
-    /// Fills all pools, then publishes.
+    /// Makes the built-in policies in a new database, fills all pools, then publishes.
     pub(crate) async fn start(&self) -> StoreResult<()> {
+        self.make_default_policies().await?;
         self.reload().await
     }
 
-    /// Reads settings and groups, fills the pools of groups that are new here, then publishes.
+    /// Reads settings, groups and policies, fills the pools of groups that are new here, then publishes.
     pub(crate) async fn reload(&self) -> StoreResult<()> {
         let (groups, rows) = (self.store.groups().await?, self.store.settings().await?);
-        self.groups.ask(Arrange { groups, rows }).await?;
+        let policies = self.active_policies().await?;
+        self.groups.ask(Arrange { groups, rows, policies }).await?;
         for member in self.directory.members().iter().filter(|member| !member.shared.is_filled()) {
             self.fill(member).await?;
             member.shared.filled();
@@ -108,6 +110,10 @@ impl Leader {
             Command::OrderKey(..) | Command::UpdateKey(..) | Command::AcceptHeld(_) => {
                 Err(StoreError::Internal("not wired yet".to_owned()).into())
             }
+            Command::CreatePolicy(definition) => self.create_policy(&definition).await,
+            Command::UpdatePolicy(id, definition) => self.update_policy(id, &definition).await,
+            Command::DeletePolicy(id) => self.delete_policy(id).await,
+            Command::SetGroupPolicies(group, links) => self.set_group_policies(group, &links).await,
             Command::PutSettings(values) => {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;
@@ -204,7 +210,7 @@ impl Leader {
 
     /// Shows a committed change to the node. What was committed stands; when the database fails over the reading, that
     /// is made up for later.
-    async fn show(&self) {
+    pub(super) async fn show(&self) {
         if let Err(error) = self.reload().await {
             tracing::warn!(%error, "a change of groups or settings is shown to the node later");
             self.jobs.push(Job::Reload(None));
