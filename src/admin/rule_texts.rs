@@ -56,6 +56,23 @@ fn chinese_and_japanese(code: &str) -> Option<(&'static str, &'static str)> {
         "header_value_long" => ("请求头的值过长", "ヘッダー値が長すぎます"),
         "header_value" => ("请求头的值不能包含控制字符", "ヘッダー値に制御文字は使えません"),
         "header_action" => ("动作须为 set 或 remove", "アクションは set または remove にしてください"),
+        "policy_name" => {
+            ("名称最多 100 个字符，不能为空，不能包含控制字符", "名前は 1～100 文字で、制御文字は使えません")
+        }
+        "policy_missing" => ("必须填写", "必須です"),
+        "policy_type" => ("类型错误", "値の型が正しくありません"),
+        "policy_word" => ("不是可用的取值", "使用できる値ではありません"),
+        "policy_range" => ("须为允许范围内的整数", "許される範囲の整数で指定してください"),
+        "policy_number" => ("须为整数", "整数で指定してください"),
+        "policy_many" => ("元素过多", "要素が多すぎます"),
+        "policy_empty" => ("不能为空", "空にできません"),
+        "policy_operator" => {
+            ("该条件类型不是数值，不能使用此运算符", "この条件の種別は数値ではないため、この演算子は使えません")
+        }
+        "policy_regex" => ("正则表达式无效或过大", "正規表現が正しくないか、大きすぎます"),
+        "policy_duration" => {
+            ("须为有效时长，例如 90s、5m、1h30m", "90s、5m、1h30m のような有効な時間で指定してください")
+        }
         _ => return None,
     })
 }

@@ -1,7 +1,7 @@
 //! Provider formats: pure functions over bytes and headers; no I/O, no clock.
 //!
 //! The data path asks here how a request is shaped for its provider ([`path`], [`query`], [`credential`], [`headers`],
-//! [`inspect`], [`splice`], [`model`], [`stream`]), what an answer means ([`classify`]), what it cost ([`tap`]), and how
+//! [`inspect`], [`splice`], [`model`], [`stream`]), what an answer means ([`classify`], [`words`]), what it cost ([`tap`]), and how
 //! to answer in the provider's own words ([`error`], [`models`]).
 
 pub mod classify;
@@ -19,3 +19,4 @@ pub mod splice;
 pub mod sse;
 pub mod stream;
 pub mod tap;
+pub mod words;

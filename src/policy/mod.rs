@@ -18,5 +18,5 @@ pub use self::{
     conditions::Facts,
     evaluate::{Decision, Step, decide},
     limits::{Limit, Subject},
-    models::Allowance,
+    models::{Allowance, bare_model},
 };

@@ -1,6 +1,9 @@
 //! Which models clients may ask for.
 
-use gpt_load_schema::policy::{FilterType, ModelFilter, Policy, REGEX_PREFIX, regex};
+use gpt_load_schema::{
+    channel::Channel,
+    policy::{FilterType, ModelFilter, Policy, REGEX_PREFIX, regex},
+};
 use regex::Regex;
 
 use super::Policies;
@@ -76,6 +79,14 @@ impl Policies {
             }
         }
         last
+    }
+}
+
+/// A model's name as filters see it: Gemini's lists, paths and bodies have it with and without `models/`.
+pub fn bare_model(channel: Channel, model: &str) -> &str {
+    match channel {
+        Channel::Gemini => model.strip_prefix("models/").unwrap_or(model),
+        _ => model,
     }
 }
 

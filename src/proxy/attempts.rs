@@ -17,6 +17,7 @@ use super::{
     pick::{Pick, since_epoch},
     request::{ClientRequest, Shaped},
     retry::{self, Next},
+    rules,
     state::Worker,
     table::{Route, Serving, Standard},
 };
@@ -30,6 +31,11 @@ struct Tried {
     upstreams: Vec<usize>,
     members: Vec<usize>,
     faults: u32,
+    /// Members whose limits this request was counted by.
+    admitted: Vec<usize>,
+    /// Members whose policies refuse this request, and the refusal that is told when no other member is left.
+    refused: Vec<usize>,
+    refusal: Option<ProxyError>,
     last: Option<(Failure, Verdict)>,
     /// Until when a resting key is waited for, once there was none.
     patience: Option<Instant>,
@@ -50,14 +56,31 @@ pub async fn serve(
     };
     let deadline = Instant::from_std(exchange.arrived()) + Duration::from_secs(settings.request_timeout);
     let mut tried = Tried::default();
+    if let Err(refused) = rules::admit(&worker.state, &entrance, &mut exchange, &client, replay).await {
+        return give_up(exchange, &entrance, tried, &refused);
+    }
     entrance.retry_budget.request(since_epoch(Timestamp::now()));
     loop {
         let Some(route) = choose(&entrance, &mut tried) else {
             match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
                 Ok(()) => continue,
-                Err(error) => return give_up(exchange, &entrance, tried, &error),
+                Err(error) => {
+                    let error = match error {
+                        ProxyError::NoKeys(_) => tried.refusal.take().unwrap_or(error),
+                        error => error,
+                    };
+                    return give_up(exchange, &entrance, tried, &error);
+                }
             }
         };
+        if let Some(member) = tried.members.last().copied().filter(|member| !tried.admitted.contains(member)) {
+            if let Err(refused) = rules::admit(&worker.state, &route, &mut exchange, &client, replay).await {
+                tried.refused.push(member);
+                tried.refusal = Some(rules::milder(tried.refusal.take(), refused));
+                continue;
+            }
+            tried.admitted.push(member);
+        }
         let standard = match &route.serving {
             Serving::Standard(standard) => standard,
             Serving::Broken(reason) => {
@@ -67,10 +90,11 @@ pub async fn serve(
             }
             Serving::Aggregate(_) => return give_up(exchange, &entrance, tried, &ProxyError::Internal),
         };
-        let shaped = match client.shape(&route, standard, replay) {
+        let mut shaped = match client.shape(&route, standard, replay) {
             Ok(shaped) => shaped,
             Err(refused) => return give_up(exchange, &route, tried, &refused),
         };
+        shaped.rewrites_model_list |= rules::hides_models(&exchange, &route, &client);
         prepare(&mut exchange, &route, &shaped, &client);
         let model = shaped.asked_model();
         let want = Want { tried: &tried.keys, first_attempt: tried.keys.is_empty(), model, ..Want::default() };
@@ -83,6 +107,10 @@ pub async fn serve(
                 Err(error) => return give_up(exchange, &route, tried, &error),
             },
         };
+        if let Err(exceeded) = rules::take_key(&worker.state, &route, &lease).await {
+            rules::rest(lease, exceeded, standard, model);
+            continue;
+        }
         tried.patience = None;
         remember(&mut tried, lease.id());
         let pick = Pick::next(&standard.balancer, &tried.upstreams, Timestamp::now());
@@ -93,14 +121,24 @@ pub async fn serve(
             Attempted::Answered(response) => return response,
             Attempted::Failed { exchange: back, failure, verdict, next } => {
                 exchange = back;
+                let mut backoff = Duration::ZERO;
                 if is_last || Instant::now() >= deadline || !may_follow(&entrance, next) {
                     return finish(exchange, &route, &failure, verdict);
+                }
+                if let Next::RetryAfter(pause) = next {
+                    if Instant::now() + pause >= deadline {
+                        return finish(exchange, &route, &failure, verdict);
+                    }
+                    backoff = pause;
                 }
                 let verdict = exchange.attempt_failed(failure.status(), verdict);
                 let is_fault = verdict.class == OutcomeClass::UpstreamFault;
                 tried.last = Some((failure, verdict));
                 if is_fault && !has_untried_member(&entrance, &tried) {
                     pause_after_fault(&mut tried, standard, index, deadline).await;
+                }
+                if !backoff.is_zero() {
+                    sleep(backoff).await;
                 }
             }
         }
@@ -111,7 +149,7 @@ pub async fn serve(
 fn choose(entrance: &Arc<Route>, tried: &mut Tried) -> Option<Arc<Route>> {
     let Serving::Aggregate(aggregate) = &entrance.serving else { return Some(Arc::clone(entrance)) };
     let now = Timestamp::now();
-    let is_usable = |index: &usize| aggregate.members[*index].pool.is_usable(now);
+    let is_usable = |index: &usize| aggregate.members[*index].pool.is_usable(now) && !tried.refused.contains(index);
     let all = 0..aggregate.members.len();
     let mut passed: Vec<usize> =
         all.clone().filter(|index| tried.members.contains(index) || !is_usable(index)).collect();
@@ -142,7 +180,7 @@ fn may_follow(entrance: &Route, next: Next) -> bool {
     match next {
         Next::Stop => false,
         Next::AlwaysRetry => true,
-        Next::Retry => {
+        Next::Retry | Next::RetryAfter(_) => {
             entrance.retry_budget.retry(entrance.settings.retry_budget_percent, since_epoch(Timestamp::now()))
         }
     }
@@ -152,8 +190,9 @@ fn may_follow(entrance: &Route, next: Next) -> bool {
 fn has_untried_member(entrance: &Route, tried: &Tried) -> bool {
     let Serving::Aggregate(aggregate) = &entrance.serving else { return false };
     let now = Timestamp::now();
-    let is_untried =
-        |(index, member): (usize, &Arc<Route>)| !tried.members.contains(&index) && member.pool.is_usable(now);
+    let is_untried = |(index, member): (usize, &Arc<Route>)| {
+        !tried.members.contains(&index) && !tried.refused.contains(&index) && member.pool.is_usable(now)
+    };
     aggregate.members.iter().enumerate().any(is_untried)
 }
 
@@ -163,7 +202,10 @@ async fn wait_for_key(entrance: &Route, model: &str, tried: &mut Tried, deadline
     let now = Timestamp::now();
     let want = Want { tried: &tried.keys, first_attempt: tried.keys.is_empty(), model, ..Want::default() };
     let pools = match &entrance.serving {
-        Serving::Aggregate(aggregate) => aggregate.members.iter().map(|member| &member.pool).collect(),
+        Serving::Aggregate(aggregate) => {
+            let members = aggregate.members.iter().enumerate();
+            members.filter(|(index, _)| !tried.refused.contains(index)).map(|(_, member)| &member.pool).collect()
+        }
         _ => vec![&entrance.pool],
     };
     let resting = |pool: &&PoolHandle| match pool.checkout(&want, now) {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use gpt_load_actors::{
-    pool::{Asked, KeyLease, Verdict},
+    pool::{Asked, KeyLease, Ruling, Verdict},
     runtime::Runtime,
 };
 use gpt_load_schema::{
@@ -15,9 +15,10 @@ use gpt_load_schema::{
 use http::Method;
 use uuid::Uuid;
 
-use super::{error::ProxyError, limit::Permit, pick::Pick, table::Route};
+use super::{error::ProxyError, limit::Permit, pick::Pick, rules::Uses, table::Route};
 use crate::{
     channel::{classify, error::redact, tap::TapReport},
+    policy::limits::Client,
     telemetry::access::{self, Access},
 };
 
@@ -34,8 +35,8 @@ pub struct Admitted {
     pub method: Method,
     /// Group named by the client.
     pub entrance: Arc<Route>,
-    /// Client address.
-    pub source_ip: String,
+    /// Who sent it.
+    pub client: Client,
     /// Path and query as received, without the proxy key.
     pub request_path: String,
     /// `User-Agent`, for groups that log bodies.
@@ -58,6 +59,10 @@ pub struct Exchange {
     pub is_stream: bool,
     /// Only when the group logs bodies.
     pub request_body: String,
+    /// Retries that rules of policies have added.
+    pub uses: Uses,
+    /// What policies decided about the answer that is committed to, should it turn out as the failure it looked like.
+    pub ruling: Option<Ruling>,
     attempt: u32,
     current: Option<Attempt>,
     first_byte_ms: Option<i64>,
@@ -98,6 +103,8 @@ impl Exchange {
             redirected_to: None,
             is_stream: false,
             request_body: String::new(),
+            uses: Uses::default(),
+            ruling: None,
             attempt: 0,
             current: None,
             first_byte_ms: None,
@@ -125,9 +132,20 @@ impl Exchange {
         self.admitted.arrived
     }
 
-    /// Client address.
-    pub fn source_ip(&self) -> &str {
-        &self.admitted.source_ip
+    /// Who sent it.
+    pub const fn client(&self) -> &Client {
+        &self.admitted.client
+    }
+
+    /// The group that the client named.
+    pub fn entrance(&self) -> &Route {
+        &self.admitted.entrance
+    }
+
+    /// Successful requests and counted failures of the key in use.
+    pub fn key_counters(&self) -> (u64, i64) {
+        let lease = self.current.as_ref().and_then(|attempt| attempt.lease.as_ref());
+        lease.map(KeyLease::counters).unwrap_or_default()
     }
 
     /// The first byte of the answer is about to go to the client.
@@ -183,7 +201,10 @@ impl Exchange {
         if std::mem::replace(&mut self.concluded, true) {
             return;
         }
-        let ending = Ending { verdict: self.masked(ending.verdict), ..ending };
+        let mut ending = Ending { verdict: self.masked(ending.verdict), ..ending };
+        if !matches!(ending.verdict.class, OutcomeClass::Success | OutcomeClass::Abandoned) {
+            ending.verdict.ruling = ending.verdict.ruling.or(self.ruling.take());
+        }
         self.write(self.row(RequestType::Final, &ending));
         self.settle(ending.verdict);
     }
@@ -250,7 +271,7 @@ impl Exchange {
             class: Some(verdict.class),
             evidence: failed.then(|| evidence(verdict)),
             is_success: ending.is_success,
-            source_ip: self.admitted.source_ip.clone(),
+            source_ip: self.admitted.client.ip.to_string(),
             status_code: ending.status,
             request_path: self.redacted(&self.admitted.request_path),
             duration_ms: self.elapsed_ms(),
