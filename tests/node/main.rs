@@ -17,6 +17,7 @@ mod http2;
 mod management;
 mod outbound;
 mod panics;
+mod policies;
 mod program;
 mod secrets;
 mod secrets_of_a_run;
