@@ -18,6 +18,7 @@ mod management;
 mod outbound;
 mod panics;
 mod policies;
+mod policy_keys;
 mod program;
 mod secrets;
 mod secrets_of_a_run;
