@@ -110,16 +110,16 @@ impl Leader {
             Command::OrderKey(..) | Command::UpdateKey(..) | Command::AcceptHeld(_) => {
                 Err(StoreError::Internal("not wired yet".to_owned()).into())
             }
-            Command::CreatePolicy(definition) => self.create_policy(&definition).await,
-            Command::UpdatePolicy(id, definition) => self.update_policy(id, &definition).await,
-            Command::DeletePolicy(id) => self.delete_policy(id).await,
-            Command::SetGroupPolicies(group, links) => self.set_group_policies(group, &links).await,
             Command::PutSettings(values) => {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;
                 self.show().await;
                 Ok(Reply::Done)
             }
+            Command::CreatePolicy(definition) => self.create_policy(&definition).await,
+            Command::UpdatePolicy(id, definition) => self.update_policy(id, &definition).await,
+            Command::DeletePolicy(id) => self.delete_policy(id).await,
+            Command::SetGroupPolicies(group, links) => self.set_group_policies(group, &links).await,
         }
     }
 
