@@ -9,6 +9,7 @@ use gpt_load_schema::{
     policy::{Policy, PolicyDefinition, PolicyLink},
     secret::Secret,
     store::{KeySelector, StoreError},
+    validate::FieldError,
 };
 
 /// A management write. `Debug` shows no secret that it carries.
@@ -20,7 +21,7 @@ pub enum Command {
     UpdateGroup(GroupId, Box<GroupDefinition>),
     /// Remove a group with its keys.
     DeleteGroup(GroupId),
-    /// Replace an aggregate's members (validated).
+    /// Replace an aggregate's members, which are checked against the groups as they are.
     SetSubGroups(GroupId, Vec<SubGroup>),
     /// Give groups their positions in lists, all or none.
     ReorderGroups(Vec<(GroupId, i64)>),
@@ -140,6 +141,9 @@ pub enum CommandError {
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was asked for breaks rules.
+    #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Refused(Vec<FieldError>),
     /// There is no leader, or the node is stopping; try again.
     #[error("no node leads at the moment; try again in a few seconds")]
     NoLeader,

@@ -56,6 +56,14 @@ fn chinese_and_japanese(code: &str) -> Option<(&'static str, &'static str)> {
         "header_value_long" => ("请求头的值过长", "ヘッダー値が長すぎます"),
         "header_value" => ("请求头的值不能包含控制字符", "ヘッダー値に制御文字は使えません"),
         "header_action" => ("动作须为 set 或 remove", "アクションは set または remove にしてください"),
+        "members_of_standard" => ("只有聚合分组才有子分组", "サブグループを持てるのは集約グループだけです"),
+        "member_unknown" => ("分组不存在", "グループが存在しません"),
+        "member_aggregate" => ("聚合分组不能嵌套", "集約グループの中に集約グループは入れられません"),
+        "member_channel" => {
+            ("子分组的渠道类型须与聚合分组一致", "サブグループのチャネルは集約グループと同じでなければなりません")
+        }
+        "member_twice" => ("分组重复", "グループが重複しています"),
+        "member_weight" => ("权重过大", "重みが大きすぎます"),
         "policy_name" => {
             ("名称最多 100 个字符，不能为空，不能包含控制字符", "名前は 1～100 文字で、制御文字は使えません")
         }

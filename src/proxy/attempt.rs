@@ -44,18 +44,18 @@ pub async fn make(
         Some(query) => format!("{path}?{query}"),
         None => path.clone(),
     };
+    let client_ip = exchange.client().ip.to_string();
     exchange.begin_attempt(lease, pick, upstream.url.clone(), upstream.full_url(&plain));
-    let (headers, query) =
-        match credentials(client, call, &upstream.host, &path, &key, &exchange.client().ip.to_string()) {
-            Ok(parts) => parts,
-            Err(error) => {
-                let verdict =
-                    Verdict { message: error.to_string(), ..Verdict::new(OutcomeClass::KeyInvalid, "unsendable-key") };
-                exchange.upstream_is_untold();
-                let failure = Failure::Transport(ProxyError::NoKeys(call.route.group.definition.name.clone()));
-                return Attempted::Failed { exchange, failure, verdict, next: Next::Retry };
-            }
-        };
+    let (headers, query) = match credentials(client, call, &upstream.host, &path, &key, &client_ip) {
+        Ok(parts) => parts,
+        Err(error) => {
+            let verdict =
+                Verdict { message: error.to_string(), ..Verdict::new(OutcomeClass::KeyInvalid, "unsendable-key") };
+            exchange.upstream_is_untold();
+            let failure = Failure::Transport(ProxyError::NoKeys(call.route.group.definition.name.clone()));
+            return Attempted::Failed { exchange, failure, verdict, next: Next::Retry };
+        }
+    };
     let target = match query {
         Some(query) => format!("{path}?{query}"),
         None => path,

@@ -152,12 +152,11 @@ impl ProxyError {
     }
 
     /// Seconds after which trying again makes sense, where that is known.
-    pub const fn retry_after(&self) -> Option<u64> {
+    pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Overloaded => Some(1),
             Self::AllResting { retry_after, .. } | Self::LimitExceeded { retry_after, .. } => {
-                let seconds = retry_after.as_secs();
-                Some(if seconds == 0 { 1 } else { seconds })
+                Some(retry_after.as_secs().max(1))
             }
             _ => None,
         }

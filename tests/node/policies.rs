@@ -46,6 +46,7 @@ impl Gateway {
     }
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "callers write the rules in place")]
 fn rules(rules: Value) -> Value {
     json!({"rules": rules})
 }

@@ -9,6 +9,7 @@ use gpt_load_schema::{
     secret::Secret,
     store::{KeyFilter, KeySelector, Store, StoreError, StoreResult},
     time::Timestamp,
+    validate,
 };
 
 use super::{Job, JobQueue, commit::Committer};
@@ -153,6 +154,9 @@ impl Leader {
     }
 
     async fn set_sub_groups(&self, id: GroupId, members: &[SubGroup]) -> Result<Reply, CommandError> {
+        let groups = self.store.groups().await?;
+        let group = groups.iter().find(|group| group.id == id).ok_or(StoreError::NotFound("the group"))?;
+        validate::sub_groups(group, members, &groups).map_err(CommandError::Refused)?;
         let now = Timestamp::now();
         self.committer.write(|writer| async move { writer.set_sub_groups(id, members, now).await }).await?;
         self.show().await;

@@ -5,6 +5,7 @@
 
 mod group;
 mod headers;
+mod members;
 mod policy;
 mod status;
 mod upstreams;
@@ -12,6 +13,7 @@ mod upstreams;
 pub use self::{
     group::{group, group_name, validation_endpoint},
     headers::{HeaderRuleInput, header_rules},
+    members::sub_groups,
     policy::{policy, policy_config},
     status::{StatusSet, StatusSetError},
     upstreams::{UpstreamPolicy, upstreams},

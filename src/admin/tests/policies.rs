@@ -4,6 +4,7 @@ use gpt_load_schema::{group::SubGroup, ids::GroupId};
 use serde_json::{Value, json};
 
 use super::support::{Api, group, with};
+use crate::admin::error::{ApiError, ErrorCode};
 
 fn limit(name: &str) -> Value {
     json!({"name": name, "type": "rate_limit", "config": {"limit": 3, "interval": "1m"}})
@@ -287,4 +288,16 @@ async fn a_dry_run_asks_the_aggregate_before_its_member() {
     assert_eq!(run().await, "policy members: retry");
     api.put(&format!("/api/groups/{both}/policies"), json!([{"policy_id": own}])).await.data();
     assert_eq!(run().await, "policy own: pass");
+}
+
+#[actix_web::test]
+async fn an_aggregate_inside_an_aggregate_is_refused_with_the_field_named() {
+    let api = Api::start().await;
+    let member = api.group("member").await;
+    let (inner, outer) = (aggregate(&api, "inner", &[member]).await, aggregate(&api, "outer", &[member]).await);
+    let members = [member, inner].map(|id| SubGroup { group_id: GroupId(id), weight: 1 });
+    let refused = api.state.runtime.execute(Command::SetSubGroups(GroupId(outer), members.to_vec())).await;
+    let error = ApiError::from(refused.unwrap_err());
+    assert_eq!(error.code(), ErrorCode::ValidationFailed);
+    assert_eq!(error.details()[0].field, "sub_groups[1].group_id");
 }
