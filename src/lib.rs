@@ -1,7 +1,8 @@
 //! GPT-Load: a transparent gateway between applications and AI providers.
 //!
-//! `proxy` is the data path, `channel` knows the providers' formats, `upstream` makes the outbound calls, `admin` serves
-//! the management API, `config` reads the configuration, `node` puts the parts together, `cli` is the command line.
+//! `proxy` is the data path, `channel` knows the providers' formats, `upstream` makes the outbound calls, `policy` applies
+//! people's rules, `admin` serves the management API, `config` reads the configuration, `node` puts the parts together,
+//! `cli` is the command line.
 
 pub mod admin;
 pub mod channel;
@@ -9,6 +10,7 @@ pub mod cli;
 pub mod client_ip;
 pub mod config;
 pub mod node;
+pub mod policy;
 pub mod proxy;
 pub mod server;
 pub mod setup;

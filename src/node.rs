@@ -25,6 +25,7 @@ use tokio::{sync::mpsc, task::JoinHandle, time::interval};
 use crate::{
     admin::{AdminState, AppFacts},
     config::{Change, Config, ConfiguredSettings, Loaded, Reloader, SharedConfig, process_environment},
+    policy::limiter::MemoryLimiter,
     proxy::{limit::ConcurrencyLimit, state::ProxyState, table::Table},
     server::{self, ServerOptions, cors::Cors, tls::CertificateFiles},
     setup::{first_start, greeting::Greeting, management_key, management_key::Origin, one_file::OneFile},
@@ -109,6 +110,7 @@ impl Node {
             table,
             runtime: runtime.clone(),
             concurrency: concurrency.clone(),
+            limiter: Arc::new(MemoryLimiter::default()),
             config: shared.clone(),
             open_set_up,
             base_path: config.base_path.trim_end_matches('/').to_owned(),

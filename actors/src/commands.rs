@@ -4,10 +4,12 @@ use std::{collections::BTreeMap, fmt};
 
 use gpt_load_schema::{
     group::{Group, GroupDefinition, SubGroup},
-    ids::{GroupId, KeyId},
+    ids::{GroupId, KeyId, PolicyId},
     key::{KeySource, KeyState},
+    policy::{Policy, PolicyDefinition, PolicyLink},
     secret::Secret,
     store::{KeySelector, StoreError},
+    validate::FieldError,
 };
 
 /// A management write. `Debug` shows no secret that it carries.
@@ -19,7 +21,7 @@ pub enum Command {
     UpdateGroup(GroupId, Box<GroupDefinition>),
     /// Remove a group with its keys.
     DeleteGroup(GroupId),
-    /// Replace an aggregate's members (validated).
+    /// Replace an aggregate's members, which are checked against the groups as they are.
     SetSubGroups(GroupId, Vec<SubGroup>),
     /// Give groups their positions in lists, all or none.
     ReorderGroups(Vec<(GroupId, i64)>),
@@ -44,6 +46,14 @@ pub enum Command {
     UpdateKey(GroupId, KeyId, KeyTraits),
     /// Let the failures that the pool guard holds back take effect.
     AcceptHeld(GroupId),
+    /// Add a policy (validated).
+    CreatePolicy(Box<PolicyDefinition>),
+    /// Replace a policy's definition (validated).
+    UpdatePolicy(PolicyId, Box<PolicyDefinition>),
+    /// Remove a policy, also from the groups it is attached to.
+    DeletePolicy(PolicyId),
+    /// Replace the policies of a group.
+    SetGroupPolicies(GroupId, Vec<PolicyLink>),
     /// Store settings (validated), raw text by key; `None` = back to the default.
     PutSettings(BTreeMap<String, Option<String>>),
 }
@@ -64,6 +74,10 @@ impl fmt::Debug for Command {
             Self::OrderKey(group, key, order) => write!(f, "OrderKey({group}, {key}, {order:?})"),
             Self::UpdateKey(group, key, traits) => write!(f, "UpdateKey({group}, {key}, {traits:?})"),
             Self::AcceptHeld(group) => write!(f, "AcceptHeld({group})"),
+            Self::CreatePolicy(definition) => write!(f, "CreatePolicy({definition:?})"),
+            Self::UpdatePolicy(id, definition) => write!(f, "UpdatePolicy({id}, {definition:?})"),
+            Self::DeletePolicy(id) => write!(f, "DeletePolicy({id})"),
+            Self::SetGroupPolicies(group, links) => write!(f, "SetGroupPolicies({group}, {links:?})"),
             // Some settings are secrets; which ones were stored says enough.
             Self::PutSettings(values) => write!(f, "PutSettings({:?})", values.keys()),
         }
@@ -101,6 +115,8 @@ pub enum Reply {
     Done,
     /// The group as it is now.
     Group(Box<Group>),
+    /// The policy as it is now.
+    Policy(Box<Policy>),
     /// Keys added.
     Added {
         /// New keys.
@@ -125,6 +141,9 @@ pub enum CommandError {
     /// The store refused or failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What was asked for breaks rules.
+    #[error("{}", .0.first().map(ToString::to_string).unwrap_or_default())]
+    Refused(Vec<FieldError>),
     /// There is no leader, or the node is stopping; try again.
     #[error("no node leads at the moment; try again in a few seconds")]
     NoLeader,

@@ -18,7 +18,7 @@ use crate::{
     group::{GroupActor, Halt},
     pool::{PoolHandle, select::SelectionRules, shared::Shared, state::Limits},
     respawn::{Lifeline, Link, Respawner},
-    runtime::{GroupRoute, RoutingSink, RoutingTable, SettingsSource},
+    runtime::{GroupPolicies, GroupRoute, RoutingSink, RoutingTable, SettingsSource},
 };
 
 /// A running group.
@@ -26,6 +26,7 @@ use crate::{
 pub(crate) struct Member {
     pub(crate) group: Arc<Group>,
     pub(crate) settings: Arc<Settings>,
+    policies: GroupPolicies,
     pub(crate) shared: Arc<Shared>,
     pub(crate) link: Arc<Link<GroupActor>>,
     respawner: Arc<Respawner<GroupActor>>,
@@ -97,12 +98,14 @@ impl Actor for Groups {
     }
 }
 
-/// These are the groups and the stored settings. Starts and stops actors; pools of started groups are empty yet.
+/// These are the groups, the stored settings and the policies. Starts and stops actors; pools of started groups are empty yet.
 #[derive(Clone, Message)]
 #[rtype(result = "()")]
 pub(crate) struct Arrange {
     pub(crate) groups: Vec<Group>,
     pub(crate) rows: BTreeMap<String, String>,
+    /// Groups that are not named have no policies.
+    pub(crate) policies: BTreeMap<GroupId, GroupPolicies>,
 }
 
 impl Handler<Arrange> for Groups {
@@ -127,7 +130,7 @@ impl Handler<Publish> for Groups {
 }
 
 impl Nursery {
-    fn arrange(&self, Arrange { groups, rows }: Arrange) {
+    fn arrange(&self, Arrange { groups, rows, policies }: Arrange) {
         let system = Arc::new(self.settings.system(&rows));
         let before = self.directory.members();
         let members: Vec<Member> = groups
@@ -135,14 +138,15 @@ impl Nursery {
             .map(|group| {
                 let settings = Arc::new(self.settings.effective(&system, &group));
                 let (limits, selection) = (Limits::of(&settings), SelectionRules::of(&settings));
+                let policies = policies.get(&group.id).cloned().unwrap_or_default();
                 let group = Arc::new(group);
                 match before.iter().find(|member| member.group.id == group.id) {
                     Some(member) => {
                         member.shared.limits.store(Arc::new(limits));
                         member.shared.selection.store(Arc::new(selection));
-                        Member { group, settings, ..member.clone() }
+                        Member { group, settings, policies, ..member.clone() }
                     }
-                    None => self.start(group, settings, limits, selection),
+                    None => Member { policies, ..self.start(group, settings, limits, selection) },
                 }
             })
             .collect();
@@ -171,7 +175,7 @@ impl Nursery {
             move |lifeline| GroupActor::new(pool.clone(), deltas.clone(), lifeline),
             move || doubt(id),
         );
-        Member { group, settings, shared, link, respawner }
+        Member { group, settings, policies: GroupPolicies::default(), shared, link, respawner }
     }
 
     fn publish(&self) {
@@ -193,6 +197,7 @@ impl Member {
             group: self.group.clone(),
             settings: self.settings.clone(),
             pool: PoolHandle::new(self.shared.clone()),
+            policies: self.policies.clone(),
         }
     }
 }

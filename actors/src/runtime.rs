@@ -15,6 +15,7 @@ use gpt_load_schema::{
     group::Group,
     ids::GroupId,
     log::RequestLog,
+    policy::Policy,
     resource::{Resource, ResourceOwner},
     settings::Settings,
     store::{Store, StoreError},
@@ -50,7 +51,12 @@ pub struct GroupRoute {
     pub settings: Arc<Settings>,
     /// Its keys.
     pub pool: PoolHandle,
+    /// The policies that are active in it, in the order in which they are asked.
+    pub policies: GroupPolicies,
 }
+
+/// The policies that are active in a group, in the order in which they are asked.
+pub type GroupPolicies = Arc<[Arc<Policy>]>;
 
 /// All groups and the system settings at one version.
 #[derive(Clone)]

@@ -22,3 +22,7 @@ id! {
     /// A provider key; positive, unique over all groups.
     KeyId
 }
+id! {
+    /// A policy; positive.
+    PolicyId
+}

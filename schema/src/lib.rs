@@ -9,6 +9,7 @@ pub mod ids;
 pub mod key;
 pub mod key_text;
 pub mod log;
+pub mod policy;
 pub mod resource;
 pub mod secret;
 pub mod settings;

@@ -36,6 +36,32 @@ impl<const LIMIT: usize> FromRequest for LimitedJsonBody<LIMIT> {
     }
 }
 
+/// A JSON object of at most 4 MiB, or an array, which stands for an object with that one member.
+#[derive(Debug)]
+pub(super) struct ListBody(Value);
+
+impl FromRequest for ListBody {
+    type Error = ApiError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let announced = request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let payload = payload.take();
+        Box::pin(async move { first_value(&read(payload, announced, SMALL).await?).map(Self) })
+    }
+}
+
+impl ListBody {
+    /// The object; an array is its member `name`.
+    pub(super) fn into_fields(self, name: &str) -> Result<Fields, ApiError> {
+        match self.0 {
+            Value::Object(members) => Ok(Fields::new(members)),
+            list @ Value::Array(_) => Ok(Fields::new(Map::from_iter([(name.to_owned(), list)]))),
+            _ => Err(malformed("the body must be a JSON object or an array")),
+        }
+    }
+}
+
 async fn read(mut payload: Payload, announced: Option<usize>, limit: usize) -> Result<BytesMut, ApiError> {
     let too_large = || {
         let text = format!("The request body is larger than the {} MiB this route takes", limit >> 20);
@@ -56,11 +82,16 @@ async fn read(mut payload: Payload, announced: Option<usize>, limit: usize) -> R
 }
 
 fn decode(body: &[u8]) -> Result<Fields, ApiError> {
+    match first_value(body)? {
+        Value::Object(members) => Ok(Fields::new(members)),
+        _ => Err(malformed("the body must be a JSON object")),
+    }
+}
+
+fn first_value(body: &[u8]) -> Result<Value, ApiError> {
     match serde_json::Deserializer::from_slice(body).into_iter::<Value>().next() {
         None => Err(malformed("the body is empty")),
-        Some(Err(error)) => Err(malformed(&decoder_message(&error))),
-        Some(Ok(Value::Object(members))) => Ok(Fields::new(members)),
-        Some(Ok(_)) => Err(malformed("the body must be a JSON object")),
+        Some(value) => value.map_err(|error| malformed(&decoder_message(&error))),
     }
 }
 

@@ -9,7 +9,7 @@ use gpt_load_actors::commands::CommandError;
 use gpt_load_schema::{settings::Language, store::StoreError};
 use serde_json::{Value, json};
 
-use super::{envelope, locale::Text};
+use super::{envelope, locale::Text, rule_texts};
 
 /// How long a client should wait when the database or the leader is away, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -278,6 +278,9 @@ impl From<CommandError> for ApiError {
     fn from(error: CommandError) -> Self {
         match error {
             CommandError::Store(error) => error.into(),
+            CommandError::Refused(broken) => {
+                Self::fields(ErrorCode::ValidationFailed, broken.iter().map(rule_texts::field_error).collect())
+            }
             CommandError::NoLeader => Self::retriable(ErrorCode::ServiceUnavailable),
         }
     }

@@ -19,8 +19,8 @@ use super::{
     query::Params,
 };
 
-/// The group id in the path.
-pub(super) struct PathId(GroupId);
+/// The id in the path, of a group unless the route says otherwise.
+pub(super) struct PathId(pub(super) GroupId);
 
 impl FromRequest for PathId {
     type Error = ApiError;

@@ -60,6 +60,42 @@ texts! {
         "The upstreams of this group are ruled by OPENAI_BASE_URL; change them in the environment",
         "このグループのアップストリームは環境変数 OPENAI_BASE_URL で決まります。環境側で変更してください";
 
+    POLICY_UNKNOWN = "策略不存在", "The policy does not exist", "ポリシーが存在しません";
+    POLICY_NAME_TAKEN = "策略名称已存在", "A policy of this name exists already", "同名のポリシーが既に存在します";
+    POLICY_TYPE_UNKNOWN =
+        "策略类型必须是 retry、degradation、model_filter、rate_limit 之一",
+        "The policy type must be one of retry, degradation, model_filter, rate_limit",
+        "ポリシー種別は retry、degradation、model_filter、rate_limit のいずれかでなければなりません";
+    POLICY_DELETED = "策略已删除", "Policy deleted", "ポリシーを削除しました";
+    POLICY_DELETED_DETACHED =
+        "策略已删除，并已从 {} 个分组中移除：{}",
+        "Policy deleted; it was detached from {} groups: {}",
+        "ポリシーを削除し、{} 個のグループから外しました：{}";
+    POLICY_TWICE = "策略 {} 重复", "Policy {} is given twice", "ポリシー {} が重複しています";
+    POLICIES_TOO_MANY =
+        "一个分组最多 {} 个策略",
+        "A group has at most {} policies",
+        "一つのグループのポリシーは最大 {} 個です";
+    POLICY_KEYS_OF_AGGREGATE =
+        "聚合分组没有密钥，不能使用按密钥限流的策略，请附加到其子分组",
+        "An aggregate group has no keys whose calls this policy could count; attach it to the sub-groups",
+        "集約グループにはキーがないため、キー単位の制限は適用できません。サブグループに適用してください";
+    POLICY_KEYS_OF_ATTACHED =
+        "该策略已附加到聚合分组 {}，聚合分组没有密钥",
+        "The policy is attached to the aggregate group {}, which has no keys of its own",
+        "このポリシーはキーを持たない集約グループ {} に適用されています";
+    EVALUATE_WHAT =
+        "group_id 和 policy 必须且只能提供一个",
+        "Exactly one of group_id and policy must be given",
+        "group_id と policy はどちらか一つだけ指定してください";
+    EVALUATE_STATUS = "状态码必须在 100 至 599 之间", "The status must be from 100 to 599", "ステータスは 100～599 で指定してください";
+    EVALUATE_CLASS = "结果类别必须是 {} 之一", "The class must be one of {}", "クラスは {} のいずれかでなければなりません";
+    EVALUATE_COUNT = "计数不能为负数", "A count must not be negative", "回数は負の値にできません";
+    SUB_GROUP_UNKNOWN =
+        "该分组不是此聚合分组的子分组",
+        "The group is no sub-group of the aggregate group",
+        "このグループは集約グループのサブグループではありません";
+
     STATUS_UNKNOWN =
         "状态必须是 {} 之一",
         "The status must be one of {}",

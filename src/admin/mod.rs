@@ -1,6 +1,6 @@
 //! The management API.
 //!
-//! `groups`, `keys`, `key_export`, `settings`, `health`, `login` and `legacy` hold the handlers; `endpoint` and [`auth`]
+//! `groups`, `policies`, `keys`, `key_export`, `settings`, `health`, `login` and `legacy` hold the handlers; `endpoint` and [`auth`]
 //! stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
 //! `messages` hold what people read.
 
@@ -22,6 +22,9 @@ mod legacy;
 pub mod locale;
 mod login;
 mod messages;
+mod policies;
+mod policies_dry_run;
+mod policies_input;
 mod query;
 mod reorder;
 mod rule_texts;
@@ -60,6 +63,16 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/groups/config-options").get(settings::group_options).guarded())
                 .service(Endpoint::at("/groups/reorder").put(reorder::reorder).guarded())
                 .service(Endpoint::at("/groups/{id}").put(groups::update).delete(groups::delete).guarded())
+                .service(Endpoint::at("/groups/{id}/policies").get(policies::of_group).put(policies::attach).guarded())
+                .service(Endpoint::at("/policies").get(policies::all).post(policies::create).guarded())
+                .service(Endpoint::at("/policies/evaluate").post(policies_dry_run::evaluate).guarded())
+                .service(
+                    Endpoint::at("/policies/{id}")
+                        .get(policies::one)
+                        .put(policies::update)
+                        .delete(policies::delete)
+                        .guarded(),
+                )
                 .service(Endpoint::at("/keys").get(keys::page).guarded())
                 .service(Endpoint::at("/keys/export").get(key_export::export).guarded())
                 .service(Endpoint::at("/keys/add-multiple").post(keys::add).guarded())

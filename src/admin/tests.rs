@@ -6,5 +6,6 @@ mod health;
 mod hostile;
 mod keys;
 mod legacy;
+mod policies;
 mod settings;
 mod support;

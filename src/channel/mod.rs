@@ -1,8 +1,8 @@
 //! Provider formats: pure functions over bytes and headers; no I/O, no clock.
 //!
 //! The data path asks here how a request is shaped for its provider ([`path`], [`query`], [`credential`], [`headers`],
-//! [`inspect`], [`splice`], [`model`], [`stream`]), what an answer means ([`classify`]), what it cost ([`tap`]), what belongs to the key's account
-//! ([`resources`]), and how
+//! [`inspect`], [`splice`], [`model`], [`stream`]), what an answer means ([`classify`], [`words`]), what it cost ([`tap`]),
+//! what belongs to the key's account ([`resources`]), and how
 //! to answer in the provider's own words ([`error`], [`models`]).
 
 pub mod classify;
@@ -24,3 +24,4 @@ pub mod sticky;
 pub mod stream;
 pub mod tap;
 mod wait;
+pub mod words;

@@ -37,6 +37,23 @@ pub fn in_path(path: &str) -> Option<String> {
     segment(path).map(|range| percent_decode_str(&path[range]).decode_utf8_lossy().into_owned())
 }
 
+/// The deployment in a path `…/deployments/{deployment}/…` of Azure, which stands for a model there, decoded.
+pub fn deployment(path: &str) -> Option<String> {
+    let (_, rest) = path.split_once("/deployments/")?;
+    let name = rest.split('/').next().filter(|name| !name.is_empty())?;
+    Some(percent_decode_str(name).decode_utf8_lossy().into_owned())
+}
+
+/// Whether what is sent to `path` is a file, which has no model.
+pub fn is_upload(path: &str) -> bool {
+    let lower = path.to_ascii_lowercase();
+    // Providers may resolve such a segment, so that the path they see is another one.
+    let is_plain = !lower.contains("/.") && !lower.contains("%2e") && !lower.contains("%2f");
+    let path = path.trim_end_matches('/');
+    let has = |folder: &str| path.ends_with(folder) || path.contains(&format!("{folder}/"));
+    is_plain && (path.ends_with("/files") || has("/uploads") || has("/upload"))
+}
+
 /// The path with model `to` in place of the one it names; `:action` and all other text stay. `None` when it names none.
 pub fn redirect_path(path: &str, to: &str) -> Option<String> {
     let Range { start, end } = segment(path)?;
@@ -115,6 +132,31 @@ mod tests {
         assert_eq!(place(Channel::OpenAi, native), Place::Body);
         assert_eq!(place(Channel::Gemini, "/v1beta/openai/models/g"), Place::Body);
         assert_eq!(place(Channel::Gemini, "/v1beta/models"), Place::Body);
+    }
+
+    #[test]
+    fn deployments_and_uploads() {
+        for (path, expected) in [
+            ("/openai/deployments/gpt%2D4/chat/completions", Some("gpt-4")),
+            ("/deployments/a", Some("a")),
+            ("/deployments/", None),
+            ("/v1/chat/completions", None),
+        ] {
+            assert_eq!(deployment(path).as_deref(), expected, "{path}");
+        }
+        for (path, expected) in [
+            ("/v1/files", true),
+            ("/v1/files/", true),
+            ("/v1/uploads/u-1/parts", true),
+            ("/upload/v1beta/files", true),
+            ("/v1/audio/transcriptions", false),
+            ("/v1/files/x", false),
+            ("/v1/uploads/../audio/transcriptions", false),
+            ("/v1/uploads/%2E%2e/audio/transcriptions", false),
+            ("/v1/uploads%2f..%2faudio", false),
+        ] {
+            assert_eq!(is_upload(path), expected, "{path}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub fn is_list(method: &str, path: &str) -> bool {
 }
 
 /// What a group shows of a model list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct ListRules<'a> {
     /// The models that redirects make available.
     pub sources: &'a [&'a str],
@@ -25,35 +25,43 @@ pub struct ListRules<'a> {
     pub strict: bool,
     /// Whether this is the list's first page: the query has no `pageToken`.
     pub first_page: bool,
+    /// Which of all these may be shown, by the name that clients ask for; `None` = all.
+    pub shows: Option<&'a dyn Fn(&str) -> bool>,
 }
 
 /// The list as the group shows it; `None` = the body stays as it is (nothing to change, or no list that is known).
 ///
-/// Entries that stay keep their bytes. Without sources nothing changes, strict or not.
+/// Entries that stay keep their bytes. Without sources strictness has no effect. The cursors of Anthropic's pages stay, also
+/// where they name a model that is not shown: the next page starts there.
 pub fn rewrite(channel: Channel, body: &[u8], rules: &ListRules<'_>) -> Option<Vec<u8>> {
-    if rules.sources.is_empty() {
+    if rules.sources.is_empty() && rules.shows.is_none() {
         return None;
     }
+    let strict = rules.strict && !rules.sources.is_empty();
     let list = Scan::array(scan::member(body, "data").unwrap_or_default()).map(|_| Style::Data(channel));
     let style = list.or_else(|| (channel == Channel::Gemini).then_some(Style::Gemini))?;
     let name = style.list_name();
     let raw = scan::member(body, name)?;
     let mut entries = entries(raw)?;
-    if rules.strict {
+    let listed = entries.len();
+    if strict {
         let sources: HashSet<&str> = rules.sources.iter().map(|source| style.bare(source)).collect();
         entries.retain(|entry| style.id(entry).is_some_and(|id| sources.contains(&*id)));
-    } else if matches!(style, Style::Gemini) && !rules.first_page {
-        return None;
     }
     let present: HashSet<String> = entries.iter().filter_map(|entry| style.id(entry)).collect();
-    let missing = rules.sources.iter().filter(|source| !present.contains(style.bare(source)));
+    // A list in pages gets what is missing once.
+    let adds = strict || !matches!(style, Style::Gemini) || rules.first_page;
+    let missing = rules.sources.iter().filter(|source| adds && !present.contains(style.bare(source)));
     let made: Vec<Vec<u8>> = missing.map(|source| style.entry(source).to_string().into_bytes()).collect();
-    if made.is_empty() && !rules.strict {
+    entries.extend(made.iter().map(Vec::as_slice));
+    if let Some(shows) = rules.shows {
+        entries.retain(|entry| style.id(entry).is_none_or(|id| shows(&id)));
+    }
+    if made.is_empty() && !strict && entries.len() == listed {
         return None;
     }
-    entries.extend(made.iter().map(Vec::as_slice));
     let changed = splice::splice(body, &[(name.to_owned(), [b"[", &*entries.join(&b','), b"]"].concat())]).ok()?;
-    if rules.strict { splice::without(&changed, |member| member == b"nextPageToken") } else { Some(changed) }
+    if strict { splice::without(&changed, |member| member == b"nextPageToken") } else { Some(changed) }
 }
 
 fn entries(list: &[u8]) -> Option<Vec<&[u8]>> {
@@ -120,7 +128,7 @@ mod tests {
     use super::*;
 
     fn rewritten(channel: Channel, body: &str, sources: &[&str], strict: bool, first_page: bool) -> Option<String> {
-        let rules = ListRules { sources, strict, first_page };
+        let rules = ListRules { sources, strict, first_page, shows: None };
         rewrite(channel, body.as_bytes(), &rules).map(|bytes| String::from_utf8(bytes).unwrap())
     }
 
@@ -177,6 +185,35 @@ mod tests {
             rewritten(Channel::Gemini, GEMINI, &["models/a", "new"], true, false),
             Some(format!(r#"{{"models":[{{"name":"models/a"}},{NEW_GEMINI}]}}"#))
         );
+    }
+
+    #[test]
+    fn what_may_not_be_shown_is_hidden_redirects_included() {
+        let shown = |channel, body: &str, sources: &[&str], strict, first_page| {
+            let shows = |model: &str| model != "a" && model != "new";
+            let rules = ListRules { sources, strict, first_page, shows: Some(&shows) };
+            rewrite(channel, body.as_bytes(), &rules).map(|bytes| String::from_utf8(bytes).unwrap())
+        };
+        let only_b = Some(r#"{"object":"list", "data":[{"id":"b"}]}"#.to_owned());
+        assert_eq!(shown(Channel::OpenAi, OPENAI, &[], true, true), only_b);
+        assert_eq!(shown(Channel::OpenAi, OPENAI, &["new"], false, true), only_b);
+        assert_eq!(
+            shown(Channel::OpenAi, OPENAI, &["b", "new"], true, true),
+            Some(r#"{"object":"list","data":[{"id":"b"}]}"#.to_owned())
+        );
+        let anthropic = r#"{"data":[{"type":"model","id":"a"}],"has_more":true,"last_id":"a"}"#;
+        assert_eq!(
+            shown(Channel::Anthropic, anthropic, &[], false, true),
+            Some(r#"{"data":[],"has_more":true,"last_id":"a"}"#.to_owned())
+        );
+        for first_page in [true, false] {
+            assert_eq!(
+                shown(Channel::Gemini, GEMINI, &["new"], false, first_page),
+                Some(r#"{"models":[{"name":"models/b"}],"nextPageToken":"x"}"#.to_owned()),
+                "every page is filtered"
+            );
+        }
+        assert_eq!(shown(Channel::OpenAi, r#"{"data":[{"id":"b"},{}]}"#, &[], false, true), None);
     }
 
     #[test]

@@ -44,8 +44,9 @@ pub async fn make(
         Some(query) => format!("{path}?{query}"),
         None => path.clone(),
     };
+    let client_ip = exchange.client().ip.to_string();
     exchange.begin_attempt(lease, Some(pick), upstream.url.clone(), upstream.full_url(&plain));
-    let (headers, query) = match credentials(client, call, &upstream.host, &path, &key, exchange.source_ip()) {
+    let (headers, query) = match credentials(client, call, &upstream.host, &path, &key, &client_ip) {
         Ok(parts) => parts,
         Err(error) => {
             let verdict =

@@ -14,6 +14,7 @@ use super::{
     exchange::Exchange,
     request::Shaped,
     retry::Next,
+    rules::{self, Failed},
     table::{Route, Standard},
 };
 use crate::{
@@ -118,5 +119,7 @@ pub fn transport_failure(
     let next =
         if error.request_sent { Next::retry_if(call.route.settings.retry_after_send) } else { Next::AlwaysRetry };
     let verdict = classify::transport(error.kind.as_str(), message);
+    let failed = Failed::Transport { kind: error.kind.as_str(), may_repeat: next != Next::Stop };
+    let (verdict, next) = rules::rule(&mut exchange, &call, &failed, verdict, next);
     Attempted::Failed { exchange, failure: Failure::Transport(failure), verdict, next }
 }

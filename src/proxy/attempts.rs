@@ -3,242 +3,215 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::HttpResponse;
-use arrayvec::ArrayVec;
-use gpt_load_actors::pool::{NoKey, PoolHandle, Verdict, Want};
-use gpt_load_schema::{ids::KeyId, log::OutcomeClass, time::Timestamp};
-use tokio::time::{Instant, sleep, sleep_until};
+use gpt_load_actors::pool::{KeyLease, Verdict, Want};
+use gpt_load_schema::{log::OutcomeClass, time::Timestamp};
+use tokio::time::{Instant, sleep};
 
 use super::{
-    affinity, answer, attempt,
+    affinity::{self, Owner},
+    answer, attempt,
     attempted::{Attempted, Call, Failure, misbound},
     body::Body,
     error::ProxyError,
     exchange::{Ending, Exchange},
     pick::{Pick, since_epoch},
     request::{ClientRequest, Shaped},
-    retry::{self, Next},
+    retry::Next,
+    rules,
     state::Worker,
-    table::{Route, Serving, Standard},
+    table::{Route, Standard},
+    tried::Tried,
 };
-
-/// Keys remembered as tried; beyond, a request may meet a key again.
-const TRIED_KEYS: usize = 32;
-
-#[derive(Default)]
-struct Tried {
-    keys: ArrayVec<KeyId, TRIED_KEYS>,
-    upstreams: Vec<usize>,
-    members: Vec<usize>,
-    faults: u32,
-    last: Option<(Failure, Verdict)>,
-    /// Until when a resting key is waited for, once there was none.
-    patience: Option<Instant>,
-}
 
 /// Serves one admitted request.
 pub async fn serve(
     worker: &Worker,
     mut exchange: Box<Exchange>,
-    mut client: ClientRequest<'_>,
+    client: ClientRequest<'_>,
     replay: usize,
 ) -> HttpResponse {
     let entrance = Arc::clone(&exchange.used);
     let settings = &entrance.settings;
-    let attempts = match client.body {
+    let limit = match client.body {
         Body::Buffered(_) => u32::try_from(settings.max_retries).unwrap_or(u32::MAX).saturating_add(1),
         Body::Streaming(_) => 1,
     };
     let deadline = Instant::from_std(exchange.arrived()) + Duration::from_secs(settings.request_timeout);
-    let mut tried = Tried::default();
-    entrance.retry_budget.request(since_epoch(Timestamp::now()));
-    let mut owner = affinity::owner(&worker.state.runtime, &entrance, &client, &mut exchange).await;
+    let tried = Tried::new(Arc::clone(&entrance), deadline);
+    let mut attempts = Attempts { worker, client, replay, entrance, owner: None, tried, deadline, limit };
+    if let Err(refused) = attempts.admit(&mut exchange).await {
+        return attempts.give_up(exchange, &refused);
+    }
     loop {
-        let chosen = owner.as_ref().map_or_else(|| choose(&entrance, &mut tried), |owner| Some(owner.route()));
-        let Some(route) = chosen else {
-            match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
-                Ok(()) => continue,
-                Err(error) => return give_up(exchange, &entrance, tried, &error),
-            }
+        let ready = match attempts.prepare(&mut exchange).await {
+            Ok(Some(ready)) => ready,
+            Ok(None) => continue,
+            Err(error) => return attempts.give_up(exchange, &error),
         };
-        let standard = match &route.serving {
-            Serving::Standard(standard) => standard,
-            Serving::Broken(reason) => {
-                let group = route.group.definition.name.clone();
-                let error = ProxyError::Misconfigured { group, reason: reason.clone() };
-                return give_up(exchange, &route, tried, &error);
-            }
-            Serving::Aggregate(_) => return give_up(exchange, &entrance, tried, &ProxyError::Internal),
-        };
-        let shaped = match client.shape(&route, standard, replay) {
-            Ok(shaped) => shaped,
-            Err(refused) => return give_up(exchange, &route, tried, &refused),
-        };
-        prepare(&mut exchange, &route, &shaped, &client);
-        let now = Timestamp::now();
-        let is_open = |url: &str| standard.is_open(url, &tried.upstreams, now);
-        let lease = match &mut owner {
-            Some(owner) => match owner.checkout(settings.max_wait_ms, deadline).await {
-                Ok(lease) => lease,
-                Err(error) => return give_up(exchange, &route, tried, &error),
-            },
-            None => match route.pool.checkout(&want(&tried, &shaped, &is_open), now) {
-                Ok(lease) => lease,
-                // Its key went out or to rest since the member was chosen; another may have one.
-                Err(_) if has_untried_member(&entrance, &tried) => continue,
-                Err(_) => match wait_for_key(&entrance, exchange.asked_model(), &mut tried, deadline).await {
-                    Ok(()) => continue,
-                    Err(error) => return give_up(exchange, &route, tried, &error),
-                },
-            },
-        };
-        tried.patience = None;
-        remember(&mut tried, lease.id());
-        let pick = Pick::of(standard, lease.bound_to(), &tried.upstreams, now);
-        let index = pick.as_ref().map(Pick::index);
-        if index.is_some_and(|index| tried.upstreams.contains(&index)) {
-            pause(tried.faults, deadline).await;
+        match attempts.attempt(exchange, ready).await {
+            Ok(response) => return response,
+            Err(back) => exchange = back,
         }
-        let is_last = exchange.attempts() + 1 >= attempts;
-        let call = Call { route: &route, standard, shaped: &shaped, deadline, is_last };
+    }
+}
+
+/// One request on its way through its attempts.
+struct Attempts<'a> {
+    worker: &'a Worker,
+    client: ClientRequest<'a>,
+    replay: usize,
+    /// The group that the client named.
+    entrance: Arc<Route>,
+    /// Whose account holds what the request names.
+    owner: Option<Owner>,
+    tried: Tried,
+    /// End of all attempts.
+    deadline: Instant,
+    /// Most attempts.
+    limit: u32,
+}
+
+/// What the next attempt is made with.
+struct Ready<'a> {
+    route: Arc<Route>,
+    shaped: Shaped<'a>,
+    lease: KeyLease,
+    /// `None` when the key is bound to an upstream that the group does not have.
+    pick: Option<Pick>,
+}
+
+impl<'a> Attempts<'a> {
+    /// Lets the request in by the rules of the group it names, and finds out whether it needs a certain key.
+    async fn admit(&mut self, exchange: &mut Exchange) -> Result<(), ProxyError> {
+        let Self { worker, entrance, client, replay, .. } = self;
+        rules::admit(&worker.state, entrance, exchange, client, *replay).await?;
+        entrance.retry_budget.request(since_epoch(Timestamp::now()));
+        self.owner = affinity::owner(&worker.state.runtime, entrance, client, exchange).await;
+        if let Some(owner) = self.owner.as_ref().filter(|owner| owner.route().group.id != entrance.group.id) {
+            rules::admit(&worker.state, &owner.route(), exchange, client, *replay).await?;
+        }
+        Ok(())
+    }
+
+    /// Group, key and upstream of the next attempt; `None` when what was chosen fell through and another choice is due.
+    async fn prepare(&mut self, exchange: &mut Exchange) -> Result<Option<Ready<'a>>, ProxyError> {
+        let Some(route) = self.route(exchange).await? else { return Ok(None) };
+        let standard = route.standard()?;
+        let mut shaped = self.client.shape(&route, standard, self.replay)?;
+        shaped.rewrites_model_list |= rules::hides_models(exchange, &route, &self.client);
+        exchange.serves(&route, &shaped, &self.client);
+        let Some(lease) = self.key(exchange, &route, standard, &shaped).await? else { return Ok(None) };
+        if let Err(exceeded) = rules::take_key(&self.worker.state, &route, &lease).await {
+            rules::rest(lease, exceeded, standard, shaped.asked_model());
+            return Ok(None);
+        }
+        self.tried.key(lease.id());
+        let pick = Pick::of(standard, lease.bound_to(), &self.tried.upstreams, Timestamp::now());
+        if pick.as_ref().is_some_and(|pick| self.tried.upstreams.contains(&pick.index())) {
+            self.tried.pause().await;
+        }
+        Ok(Some(Ready { route, shaped, lease, pick }))
+    }
+
+    /// The group that serves the next attempt: that of the owner, the entrance itself, or a member of it.
+    async fn route(&mut self, exchange: &mut Exchange) -> Result<Option<Arc<Route>>, ProxyError> {
+        if let Some(owner) = &self.owner {
+            return Ok(Some(owner.route()));
+        }
+        let Some((route, member)) = self.tried.choose() else {
+            self.tried.wait_for_key(exchange.asked_model()).await?;
+            return Ok(None);
+        };
+        let Some(member) = member.filter(|member| !self.tried.is_admitted(*member)) else { return Ok(Some(route)) };
+        let admitted = rules::admit(&self.worker.state, &route, exchange, &self.client, self.replay).await;
+        Ok(self.tried.admitted(member, admitted).then_some(route))
+    }
+
+    async fn key(
+        &mut self,
+        exchange: &Exchange,
+        route: &Route,
+        standard: &Standard,
+        shaped: &Shaped<'_>,
+    ) -> Result<Option<KeyLease>, ProxyError> {
+        if let Some(owner) = &mut self.owner {
+            return owner.checkout(self.entrance.settings.max_wait_ms, self.deadline).await.map(Some);
+        }
+        let now = Timestamp::now();
+        let is_open = |url: &str| standard.is_open(url, &self.tried.upstreams, now);
+        let want = Want {
+            tried: self.tried.keys(),
+            first_attempt: self.tried.keys().is_empty(),
+            sticky: shaped.sticky,
+            model: shaped.asked_model(),
+            is_open: Some(&is_open),
+        };
+        match route.pool.checkout(&want, now) {
+            Ok(lease) => Ok(Some(lease)),
+            // Its key went out or to rest since the member was chosen; another may have one.
+            Err(_) if self.tried.has_untried_member() => Ok(None),
+            Err(_) => self.tried.wait_for_key(exchange.asked_model()).await.map(|()| None),
+        }
+    }
+
+    /// Makes one attempt. Gives the exchange back when it failed and another follows, after the pause that is due.
+    async fn attempt(&mut self, exchange: Box<Exchange>, ready: Ready<'_>) -> Result<HttpResponse, Box<Exchange>> {
+        let Ready { route, shaped, lease, pick } = ready;
+        let standard = match route.standard() {
+            Ok(standard) => standard,
+            Err(error) => return Ok(self.give_up(exchange, &error)),
+        };
+        let index = pick.as_ref().map(Pick::index);
+        let is_last = exchange.attempts() + 1 >= self.limit;
+        let call = Call { route: &route, standard, shaped: &shaped, deadline: self.deadline, is_last };
         let attempted = match pick {
-            Some(pick) => attempt::make(worker, exchange, &mut client, call, lease, pick).await,
+            Some(pick) => attempt::make(self.worker, exchange, &mut self.client, call, lease, pick).await,
             None => misbound(exchange, call, lease),
         };
-        match attempted {
-            Attempted::Answered(response) => return response,
-            Attempted::Failed { exchange: back, failure, verdict, next } => {
-                exchange = back;
-                let no_key_helps = owner.is_some() && affinity::is_of_the_key(verdict.class);
-                if is_last || no_key_helps || Instant::now() >= deadline || !may_follow(&entrance, next) {
-                    return finish(exchange, &route, &failure, verdict);
-                }
-                let verdict = exchange.attempt_failed(failure.status(), verdict);
-                let fault = index.filter(|_| verdict.class == OutcomeClass::UpstreamFault);
-                tried.last = Some((failure, verdict));
-                if let Some(index) = fault.filter(|_| owner.is_some() || !has_untried_member(&entrance, &tried)) {
-                    pause_after_fault(&mut tried, standard, index, deadline).await;
-                }
-            }
+        let (mut exchange, failure, verdict, next) = match attempted {
+            Attempted::Answered(response) => return Ok(response),
+            Attempted::Failed { exchange, failure, verdict, next } => (exchange, failure, verdict, next),
+        };
+        let no_key_helps = self.owner.is_some() && affinity::is_of_the_key(verdict.class);
+        if is_last || no_key_helps || !self.may_follow(next) {
+            return Ok(finish(exchange, &route, &failure, verdict));
         }
-    }
-}
-
-/// What this attempt wants of a key.
-fn want<'a>(tried: &'a Tried, shaped: &'a Shaped<'_>, is_open: &'a dyn Fn(&str) -> bool) -> Want<'a> {
-    Want {
-        tried: &tried.keys,
-        first_attempt: tried.keys.is_empty(),
-        sticky: shaped.sticky,
-        model: shaped.asked_model(),
-        is_open: Some(is_open),
-    }
-}
-
-/// The group that serves the next attempt: the entrance itself, or a member not tried yet while there is one.
-fn choose(entrance: &Arc<Route>, tried: &mut Tried) -> Option<Arc<Route>> {
-    let Serving::Aggregate(aggregate) = &entrance.serving else { return Some(Arc::clone(entrance)) };
-    let now = Timestamp::now();
-    let is_usable = |index: &usize| aggregate.members[*index].pool.is_usable(now);
-    let all = 0..aggregate.members.len();
-    let mut passed: Vec<usize> =
-        all.clone().filter(|index| tried.members.contains(index) || !is_usable(index)).collect();
-    if passed.len() == aggregate.members.len() {
-        passed = all.filter(|index| !is_usable(index)).collect();
-    }
-    if passed.len() == aggregate.members.len() {
-        return None;
-    }
-    let index = aggregate.balancer.pick(since_epoch(now), &passed);
-    tried.members.push(index);
-    tried.upstreams.clear();
-    aggregate.members.get(index).cloned()
-}
-
-fn prepare(exchange: &mut Exchange, route: &Arc<Route>, shaped: &Shaped<'_>, client: &ClientRequest<'_>) {
-    exchange.used = Arc::clone(route);
-    exchange.model.clone_from(&shaped.model);
-    exchange.redirected_to.clone_from(&shaped.redirected_to);
-    exchange.is_stream = shaped.is_stream;
-    if route.settings.enable_request_body_logging && exchange.request_body.is_empty() {
-        exchange.request_body = client.logged_body();
-    }
-}
-
-/// Whether another attempt follows, which then counts against the retry budget of the group that the client named.
-fn may_follow(entrance: &Route, next: Next) -> bool {
-    match next {
-        Next::Stop => false,
-        Next::AlwaysRetry => true,
-        Next::Retry => {
-            entrance.retry_budget.retry(entrance.settings.retry_budget_percent, since_epoch(Timestamp::now()))
+        let verdict = exchange.attempt_failed(failure.status(), verdict);
+        let is_fault = verdict.class == OutcomeClass::UpstreamFault;
+        self.tried.last = Some((failure, verdict));
+        if let Some(index) = index.filter(|_| is_fault)
+            && (self.owner.is_some() || !self.tried.has_untried_member())
+        {
+            self.tried.pause_after_fault(standard, index).await;
         }
+        if let Next::RetryAfter(backoff) = next {
+            sleep(backoff).await;
+        }
+        Err(exchange)
     }
-}
 
-/// Whether a member of an aggregate that has keys was not tried yet.
-fn has_untried_member(entrance: &Route, tried: &Tried) -> bool {
-    let Serving::Aggregate(aggregate) = &entrance.serving else { return false };
-    let now = Timestamp::now();
-    let is_untried =
-        |(index, member): (usize, &Arc<Route>)| !tried.members.contains(&index) && member.pool.is_usable(now);
-    aggregate.members.iter().enumerate().any(is_untried)
-}
-
-/// Waits until a key of the group, or of an aggregate's members, returns, when that is soon enough.
-async fn wait_for_key(entrance: &Route, model: &str, tried: &mut Tried, deadline: Instant) -> Result<(), ProxyError> {
-    let group = || entrance.group.definition.name.clone();
-    let now = Timestamp::now();
-    let want = Want { tried: &tried.keys, first_attempt: tried.keys.is_empty(), model, ..Want::default() };
-    let pools = match &entrance.serving {
-        Serving::Aggregate(aggregate) => aggregate.members.iter().map(|member| &member.pool).collect(),
-        _ => vec![&entrance.pool],
-    };
-    let resting = |pool: &&PoolHandle| match pool.checkout(&want, now) {
-        // One came back in this moment; unused leases say nothing of their keys.
-        Ok(_) => Some(now),
-        Err(NoKey::AllResting(until)) => Some(until),
-        Err(NoKey::NoneUsable) => None,
-    };
-    let until = pools.iter().filter_map(resting).min().ok_or_else(|| ProxyError::NoKeys(group()))?;
-    let wait = until.since(now);
-    let wake = Instant::now() + wait;
-    let max_wait = Duration::from_millis(entrance.settings.max_wait_ms);
-    let patience = *tried.patience.get_or_insert_with(|| Instant::now() + max_wait);
-    if wake > patience.min(deadline) {
-        let retry_after = Duration::from_secs(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
-        return Err(ProxyError::AllResting { group: group(), retry_after });
+    /// Whether another attempt follows, which then counts against the retry budget of the group that the client named.
+    fn may_follow(&self, next: Next) -> bool {
+        let settings = &self.entrance.settings;
+        let backoff = match next {
+            Next::Stop => return false,
+            Next::RetryAfter(backoff) => backoff,
+            Next::Retry | Next::AlwaysRetry => Duration::ZERO,
+        };
+        Instant::now() + backoff < self.deadline
+            && (next == Next::AlwaysRetry
+                || self.entrance.retry_budget.retry(settings.retry_budget_percent, since_epoch(Timestamp::now())))
     }
-    tried.members.clear();
-    sleep_until(wake).await;
-    Ok(())
-}
 
-fn remember(tried: &mut Tried, key: KeyId) {
-    if tried.keys.is_full() {
-        tried.keys.remove(0);
-    }
-    tried.keys.push(key);
-}
-
-/// An untried upstream is asked at once; the same one only after a pause. Where only some are left to try, the pause is made
-/// when a key is bound to one that was.
-async fn pause_after_fault(tried: &mut Tried, standard: &Standard, index: usize, deadline: Instant) {
-    tried.faults += 1;
-    if !tried.upstreams.contains(&index) {
-        tried.upstreams.push(index);
-    }
-    let has_other = standard.has_other(&tried.upstreams);
-    if has_other {
-        return;
-    }
-    tried.upstreams.clear();
-    pause(tried.faults, deadline).await;
-}
-
-async fn pause(faults: u32, deadline: Instant) {
-    let pause = retry::pause(faults, rand::random());
-    if Instant::now() + pause < deadline {
-        sleep(pause).await;
+    /// Ends a request for which no (further) attempt is possible: with the last upstream failure, else with `error`.
+    fn give_up(&mut self, mut exchange: Box<Exchange>, error: &ProxyError) -> HttpResponse {
+        let route = Arc::clone(&exchange.used);
+        if let Some((failure, verdict)) = self.tried.last.take() {
+            return finish(exchange, &route, &failure, verdict);
+        }
+        let response = answer::refusal(error, &route, &exchange);
+        exchange.refuse(error);
+        response
     }
 }
 
@@ -246,15 +219,5 @@ async fn pause(faults: u32, deadline: Instant) {
 fn finish(mut exchange: Box<Exchange>, route: &Route, failure: &Failure, verdict: Verdict) -> HttpResponse {
     let response = failure.response(route, &exchange);
     exchange.conclude(Ending { status: failure.status(), verdict, is_success: false, report: None });
-    response
-}
-
-/// Ends a request for which no (further) attempt is possible: with the last upstream failure, else with `error`.
-fn give_up(mut exchange: Box<Exchange>, route: &Route, tried: Tried, error: &ProxyError) -> HttpResponse {
-    if let Some((failure, verdict)) = tried.last {
-        return finish(exchange, route, &failure, verdict);
-    }
-    let response = answer::refusal(error, route, &exchange);
-    exchange.refuse(error);
     response
 }

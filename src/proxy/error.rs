@@ -1,6 +1,6 @@
 //! Refusals that the gateway itself makes on the data path, each with its status, code and advice.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use actix_web::{
     HttpResponse,
@@ -39,12 +39,33 @@ pub enum ProxyError {
     /// Strict redirects know nothing of the model.
     #[error("model `{0}` is not configured in this group, which accepts only models with a redirect")]
     ModelNotRedirected(String),
+    /// A model filter denies the model.
+    #[error("model `{model}` is not allowed in group `{group}` (policy `{policy}`)")]
+    ModelNotAllowed {
+        /// The model asked for, cut.
+        model: String,
+        /// The group.
+        group: String,
+        /// The policy that denies it.
+        policy: String,
+    },
+    /// A rate limit of the group is used up.
+    #[error("the rate limit of group `{group}` is used up: {policy}; try again in {} s", .retry_after.as_secs())]
+    LimitExceeded {
+        /// The group.
+        group: String,
+        /// The policy and its limit.
+        policy: Arc<str>,
+        /// Until the next request fits, rounded up to whole seconds.
+        retry_after: Duration,
+    },
     /// The body is over `MAX_REQUEST_BYTES`.
     #[error("the request body is larger than {0} bytes (MAX_REQUEST_BYTES)")]
     BodyTooLarge(u64),
     /// The group must read the body, which is over `REPLAY_BUFFER_BYTES`.
     #[error(
-        "this group changes request bodies (redirects or overrides), which works up to {0} bytes (REPLAY_BUFFER_BYTES)"
+        "this group reads request bodies (redirects, overrides or model filters), which works up to {0} bytes \
+         (REPLAY_BUFFER_BYTES)"
     )]
     BodyNotInspectable(usize),
     /// The body did not arrive in time.
@@ -63,7 +84,7 @@ pub enum ProxyError {
     #[error("group `{0}` has no usable key: add keys, or look at GET /blacklist for why they are out")]
     NoKeys(String),
     /// Every key of the group rests.
-    #[error("every key of group `{group}` rests because of the provider's rate limits; the first returns in {} s", .retry_after.as_secs())]
+    #[error("every key of group `{group}` rests because of rate limits; the first returns in {} s", .retry_after.as_secs())]
     AllResting {
         /// The group.
         group: String,
@@ -129,7 +150,10 @@ impl ProxyError {
             Self::MethodRefused(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::UpgradeUnsupported => StatusCode::NOT_IMPLEMENTED,
             Self::Overloaded | Self::NoKeys(_) | Self::ResourceKeyUnavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::AllResting { .. } | Self::ResourceKeyResting { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::ModelNotAllowed { .. } => StatusCode::FORBIDDEN,
+            Self::AllResting { .. } | Self::LimitExceeded { .. } | Self::ResourceKeyResting { .. } => {
+                StatusCode::TOO_MANY_REQUESTS
+            }
             Self::Unreachable(_) => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout(_) => StatusCode::GATEWAY_TIMEOUT,
             Self::Misconfigured { .. } | Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -152,6 +176,8 @@ impl ProxyError {
             Self::ResourceKeyGone(_) => "RESOURCE_KEY_GONE",
             Self::ResourceKeyUnavailable { .. } => "RESOURCE_KEY_UNAVAILABLE",
             Self::ResourceKeyResting { .. } => "RESOURCE_KEY_RESTING",
+            Self::ModelNotAllowed { .. } => "MODEL_NOT_ALLOWED",
+            Self::LimitExceeded { .. } => "RATE_LIMIT_EXCEEDED",
             Self::Unreachable(_) => "BAD_GATEWAY",
             Self::UpstreamTimeout(_) => "GATEWAY_TIMEOUT",
             Self::Misconfigured { .. } | Self::Internal => "INTERNAL_SERVER_ERROR",
@@ -159,10 +185,11 @@ impl ProxyError {
     }
 
     /// Seconds after which trying again makes sense, where that is known.
-    fn retry_after(&self) -> Option<u64> {
+    pub fn retry_after(&self) -> Option<u64> {
         match self {
             Self::Overloaded => Some(1),
             Self::AllResting { retry_after, .. }
+            | Self::LimitExceeded { retry_after, .. }
             | Self::ResourceKeyResting { retry_after, .. }
             | Self::ResourceKeyUnavailable { retry_after: Some(retry_after), .. } => Some(retry_after.as_secs().max(1)),
             _ => None,

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use actix_http::header::HeaderMap;
 use gpt_load_actors::{
-    pool::{Announced, Asked, KeyLease, Verdict},
+    pool::{Announced, Asked, KeyLease, Ruling, Verdict},
     runtime::Runtime,
 };
 use gpt_load_schema::{
@@ -16,7 +16,15 @@ use gpt_load_schema::{
 use http::Method;
 use uuid::Uuid;
 
-use super::{affinity, error::ProxyError, limit::Permit, pick::Pick, table::Route};
+use super::{
+    affinity,
+    error::ProxyError,
+    limit::Permit,
+    pick::Pick,
+    request::{ClientRequest, Shaped},
+    rules::Uses,
+    table::Route,
+};
 use crate::{
     channel::{
         classify,
@@ -25,6 +33,7 @@ use crate::{
         resources::{Named, Reading},
         tap::TapReport,
     },
+    policy::limits::Client,
     telemetry::access::{self, Access},
 };
 
@@ -41,8 +50,8 @@ pub struct Admitted {
     pub method: Method,
     /// Group named by the client.
     pub entrance: Arc<Route>,
-    /// Client address.
-    pub source_ip: String,
+    /// Who sent it.
+    pub client: Client,
     /// Path and query as received, without the proxy key.
     pub request_path: String,
     /// `User-Agent`, for groups that log bodies.
@@ -69,6 +78,10 @@ pub struct Exchange {
     pub reading: Option<Reading>,
     /// What a person who looks for the reason of a failure should know besides it.
     pub note: Option<&'static str>,
+    /// Retries that rules of policies have added.
+    pub uses: Uses,
+    /// What policies decided about the answer that is committed to, should it turn out as the failure it looked like.
+    pub ruling: Option<Ruling>,
     attempt: u32,
     current: Option<Attempt>,
     first_byte_ms: Option<i64>,
@@ -111,11 +124,24 @@ impl Exchange {
             request_body: String::new(),
             reading: None,
             note: None,
+            uses: Uses::default(),
+            ruling: None,
             attempt: 0,
             current: None,
             first_byte_ms: None,
             concluded: false,
         })
+    }
+
+    /// The next attempt is made by this group, with the request as it is shaped there.
+    pub fn serves(&mut self, route: &Arc<Route>, shaped: &Shaped<'_>, client: &ClientRequest<'_>) {
+        self.used = Arc::clone(route);
+        self.model.clone_from(&shaped.model);
+        self.redirected_to.clone_from(&shaped.redirected_to);
+        self.is_stream = shaped.is_stream;
+        if route.settings.enable_request_body_logging && self.request_body.is_empty() {
+            self.request_body = client.logged_body();
+        }
     }
 
     /// Id of the request.
@@ -138,9 +164,20 @@ impl Exchange {
         self.admitted.arrived
     }
 
-    /// Client address.
-    pub fn source_ip(&self) -> &str {
-        &self.admitted.source_ip
+    /// Who sent it.
+    pub const fn client(&self) -> &Client {
+        &self.admitted.client
+    }
+
+    /// The group that the client named.
+    pub fn entrance(&self) -> &Route {
+        &self.admitted.entrance
+    }
+
+    /// Successful requests and counted failures of the key in use.
+    pub fn key_counters(&self) -> (u64, i64) {
+        let lease = self.current.as_ref().and_then(|attempt| attempt.lease.as_ref());
+        lease.map(KeyLease::counters).unwrap_or_default()
     }
 
     /// The first byte of the answer is about to go to the client.
@@ -217,7 +254,10 @@ impl Exchange {
         if let Some(report) = &mut ending.report {
             self.remember(std::mem::take(&mut report.learnt));
         }
-        let ending = Ending { verdict: self.masked(ending.verdict), ..ending };
+        let mut ending = Ending { verdict: self.masked(ending.verdict), ..ending };
+        if !matches!(ending.verdict.class, OutcomeClass::Success | OutcomeClass::Abandoned) {
+            ending.verdict.ruling = ending.verdict.ruling.or(self.ruling.take());
+        }
         self.write(self.row(RequestType::Final, &ending));
         self.settle(ending.verdict);
     }
@@ -284,7 +324,7 @@ impl Exchange {
             class: Some(verdict.class),
             evidence: failed.then(|| evidence(verdict, self.note)),
             is_success: ending.is_success,
-            source_ip: self.admitted.source_ip.clone(),
+            source_ip: self.admitted.client.ip.to_string(),
             status_code: ending.status,
             request_path: self.redacted(&self.admitted.request_path),
             duration_ms: self.elapsed_ms(),

@@ -19,6 +19,7 @@ use super::{
     peek::{Peek, collect},
     relay::{Begun, Relay, RelayLimits},
     retry::{self, Next},
+    rules::{self, Failed},
 };
 use crate::{
     channel::{
@@ -71,7 +72,7 @@ fn conclude_success(mut exchange: Box<Exchange>, status: StatusCode, response: H
 }
 
 async fn error_answer(
-    exchange: Box<Exchange>,
+    mut exchange: Box<Exchange>,
     call: Call<'_>,
     is_head: bool,
     status: StatusCode,
@@ -91,6 +92,8 @@ async fn error_answer(
     let verdict = classify::answer(channel, status.as_u16(), &headers, clear, Timestamp::now());
     let verdict = without_model(verdict, status, exchange.asked_model());
     let next = Next::retry_if(retry::follows_answer(verdict.class, status.as_u16(), &call.standard.failover));
+    let failed = Failed::Answer(status.as_u16(), clear);
+    let (verdict, next) = rules::rule(&mut exchange, &call, &failed, verdict, next);
     if let (false, Some(clear)) = (is_whole, &decoded) {
         // The beginning of a compressed body cannot be decoded by most clients.
         body = Bytes::copy_from_slice(clear);
@@ -128,12 +131,14 @@ async fn model_list(
     let definition = &call.route.group.definition;
     let decoded = decode::decode(header_text(&headers, header::CONTENT_ENCODING), &body, MODEL_LIST_BYTES);
     let sources: Vec<&str> = definition.model_redirect_rules.keys().map(String::as_str).collect();
-    let rules = models::ListRules {
+    let shows = |model: &str| rules::shows(&exchange, call.route, model);
+    let list_rules = models::ListRules {
         sources: &sources,
         strict: definition.model_redirect_strict,
         first_page: !query.is_some_and(|query| query.contains("pageToken=")),
+        shows: Some(&shows),
     };
-    let body = match models::rewrite(definition.channel, &decoded, &rules) {
+    let body = match models::rewrite(definition.channel, &decoded, &list_rules) {
         Some(changed) => {
             headers.remove(header::CONTENT_ENCODING);
             headers.remove(header::ETAG);
@@ -173,20 +178,23 @@ async fn stream_answer(
         return transport_failure(exchange, call, &error, None, key);
     }
     if let FirstEvent::Error(verdict) = tap.first_event() {
-        if !call.is_last && retry::follows_class(verdict.class) {
+        let events = answer::join(peek.ready.clone());
+        let events = decode::decode(header_text(&headers, header::CONTENT_ENCODING), &events, ERROR_BODY_BYTES);
+        let next = Next::retry_if(retry::follows_class(verdict.class));
+        let failed = Failed::Event(status.as_u16(), &events);
+        let (verdict, next) = rules::rule(&mut exchange, &call, &failed, verdict, next);
+        if !call.is_last && next != Next::Stop {
             let body = answer::join(peek.ready);
             let answer = FailedAnswer { status, headers, body, decoded: None, is_head: false }.redacted(key);
-            return Attempted::Failed {
-                exchange,
-                failure: Failure::Answer(Box::new(answer)),
-                verdict,
-                next: Next::Retry,
-            };
+            return Attempted::Failed { exchange, failure: Failure::Answer(Box::new(answer)), verdict, next };
         }
+        exchange.ruling = verdict.ruling;
     } else if peek.ended && peek.bytes == 0 && call.route.settings.retry_empty_response && !call.is_last {
         let verdict = classify::transport("empty-answer", "the upstream answered 200 without any content".to_owned());
+        let failed = Failed::Empty(status.as_u16());
+        let (verdict, next) = rules::rule(&mut exchange, &call, &failed, verdict, Next::Retry);
         let answer = FailedAnswer { status, headers, body: Bytes::new(), decoded: None, is_head: false };
-        return Attempted::Failed { exchange, failure: Failure::Answer(Box::new(answer)), verdict, next: Next::Retry };
+        return Attempted::Failed { exchange, failure: Failure::Answer(Box::new(answer)), verdict, next };
     }
     exchange.upstream_is_healthy();
     exchange.first_byte();

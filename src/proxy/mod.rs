@@ -24,8 +24,10 @@ pub mod proxy_keys;
 pub mod relay;
 pub mod request;
 pub mod retry;
+pub mod rules;
 pub mod state;
 pub mod table;
+pub mod tried;
 
 use std::{panic::AssertUnwindSafe, rc::Rc, sync::Arc, time::Instant};
 
@@ -36,7 +38,7 @@ use actix_web::{
     web,
 };
 use futures_util::FutureExt;
-use gpt_load_schema::{channel::Channel, log::TokenUsage};
+use gpt_load_schema::{channel::Channel, log::TokenUsage, secret::Secret};
 use uuid::Uuid;
 
 use self::{
@@ -51,6 +53,7 @@ use self::{
 use crate::{
     channel::{credential::extract_proxy_key, query::take_key},
     client_ip::client_ip,
+    policy::limits::Client,
     telemetry::access::{self, Access},
 };
 
@@ -102,7 +105,8 @@ async fn serve(
 
     let headers = request.headers();
     let (query_key, query) = request.uri().query().map(take_key).unwrap_or_default();
-    let (route, client_path) = {
+    let proxy_key = extract_proxy_key(headers, query_key.as_deref());
+    let (route, client_path, proxy_key) = {
         let routes = state.table.load();
         let (route, client_path) = match entrance(request.method(), path) {
             Entrance::Named(group, rest) => {
@@ -116,11 +120,14 @@ async fn serve(
             }
             Entrance::NotProxied => return Err(refused(ProxyError::NoSuchPath)),
         };
-        if !(state.open_set_up || config.allow_anonymous_proxy) {
-            authorize(route, &routes.global_keys, headers, query_key.as_deref())
-                .map_err(|error| (route.group.definition.channel, error))?;
-        }
-        (Arc::clone(route), client_path)
+        let accepted = authorize(route, &routes.global_keys, proxy_key.as_ref());
+        let accepted = match accepted {
+            Err(error) if !(state.open_set_up || config.allow_anonymous_proxy) => {
+                return Err((route.group.definition.channel, error));
+            }
+            accepted => accepted.ok(),
+        };
+        (Arc::clone(route), client_path, accepted)
     };
     let refused = |error| (route.group.definition.channel, error);
     if asks_for_upgrade(headers) {
@@ -136,7 +143,7 @@ async fn serve(
         request_id,
         arrived,
         method: request.method().clone(),
-        source_ip: client_ip(request, &config.trusted_proxies).to_string(),
+        client: Client { ip: client_ip(request, &config.trusted_proxies), proxy_key },
         request_path: match &query {
             Some(query) => format!("{full_path}?{query}"),
             None => full_path.to_owned(),
@@ -155,14 +162,14 @@ async fn serve(
     }
 }
 
+/// The hash of a proxy key that is accepted.
 fn authorize(
     route: &Route,
     global: &proxy_keys::ProxyKeys,
-    headers: &HeaderMap,
-    query_key: Option<&str>,
-) -> Result<(), ProxyError> {
-    let key = extract_proxy_key(headers, query_key).ok_or(ProxyError::NoProxyKey)?;
-    if proxy_keys::accepts([&route.proxy_keys, global], &key) { Ok(()) } else { Err(ProxyError::WrongProxyKey) }
+    key: Option<&Secret>,
+) -> Result<proxy_keys::Hash, ProxyError> {
+    let key = key.ok_or(ProxyError::NoProxyKey)?;
+    proxy_keys::accepted([&route.proxy_keys, global], key).ok_or(ProxyError::WrongProxyKey)
 }
 
 /// Only WebSocket is refused: other offers to upgrade (h2c) may be ignored, and the request served as it is.

@@ -6,7 +6,8 @@ use gpt_load_schema::secret::Secret;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-type Hash = [u8; 32];
+/// A proxy key's hash; it means nothing outside of this process.
+pub type Hash = [u8; 32];
 
 /// Random per process, so that nobody outside can steer where a key lands in a set.
 static SALT: LazyLock<Hash> = LazyLock::new(rand::random);
@@ -31,12 +32,18 @@ impl ProxyKeys {
     }
 }
 
-/// Whether `key` is in one of `sets`.
+/// The hash of `key` when it is in one of `sets`.
 ///
 /// Only salted hashes are compared, so neither the lookup nor its time says anything about the keys.
-pub fn accepts(sets: [&ProxyKeys; 2], key: &Secret) -> bool {
+pub fn accepted(sets: [&ProxyKeys; 2], key: &Secret) -> Option<Hash> {
     let wanted = hash(key.expose());
-    sets.iter().any(|set| set.0.get(&wanted).is_some_and(|found| found.ct_eq(&wanted).into()))
+    let is_known = sets.iter().any(|set| set.0.get(&wanted).is_some_and(|found| found.ct_eq(&wanted).into()));
+    is_known.then_some(wanted)
+}
+
+/// Whether `key` is in one of `sets`.
+pub fn accepts(sets: [&ProxyKeys; 2], key: &Secret) -> bool {
+    accepted(sets, key).is_some()
 }
 
 #[cfg(test)]

@@ -192,11 +192,13 @@ impl<'a> ClientRequest<'a> {
         self.headers.get(header::CONTENT_TYPE)?.to_str().ok()
     }
 
-    fn is_json(&self) -> bool {
+    /// Whether the body may be JSON, by its content type.
+    pub fn is_json(&self) -> bool {
         self.content_type().is_none_or(|content_type| content_type.contains("json"))
     }
 
-    fn multipart_model(&self, body: &[u8]) -> Option<String> {
+    /// The model that a form names.
+    pub fn multipart_model(&self, body: &[u8]) -> Option<String> {
         multipart_model(self.content_type()?, body)
     }
 

@@ -19,6 +19,8 @@ pub enum Next {
     Stop,
     /// Another attempt, within the group's retry budget.
     Retry,
+    /// [`Next::Retry`] after a pause that a policy asks for.
+    RetryAfter(Duration),
     /// Another attempt in any case: the provider never saw this one.
     AlwaysRetry,
 }

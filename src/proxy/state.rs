@@ -5,7 +5,7 @@ use std::sync::Arc;
 use gpt_load_actors::runtime::Runtime;
 
 use super::{limit::ConcurrencyLimit, table::Table};
-use crate::{config::SharedConfig, upstream::Clients};
+use crate::{config::SharedConfig, policy::limiter::Limiter, upstream::Clients};
 
 /// Shared by all workers.
 pub struct ProxyState {
@@ -15,6 +15,8 @@ pub struct ProxyState {
     pub runtime: Runtime,
     /// The node's limit on requests in flight.
     pub concurrency: ConcurrencyLimit,
+    /// Counts requests for the rate limits of policies.
+    pub limiter: Arc<dyn Limiter>,
     /// The configuration in force.
     pub config: SharedConfig,
     /// Whether the set-up needs no proxy keys, whatever the configuration says.

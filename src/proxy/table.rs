@@ -20,11 +20,13 @@ use serde_json::Value;
 use super::{
     base_url::BaseUrl,
     budget::RetryBudget,
+    error::ProxyError,
     pick::since_epoch,
     proxy_keys::{self, ProxyKeys},
 };
 use crate::{
     channel::{credential::AuthScheme, headers::CompiledRules},
+    policy::{Policies, compile::Known},
     upstream::{Balancer, Profile, ProxyEnv, proxy_url::ProxyUrlError},
 };
 
@@ -38,6 +40,8 @@ pub struct Route {
     pub pool: PoolHandle,
     /// Its own proxy keys.
     pub proxy_keys: ProxyKeys,
+    /// People's rules for it.
+    pub policies: Policies,
     /// Its retries; kept over changes of the group.
     pub retry_budget: Arc<RetryBudget>,
     /// What serves its requests.
@@ -52,6 +56,22 @@ pub enum Serving {
     Aggregate(Aggregate),
     /// The stored configuration cannot be used; why, with the field named.
     Broken(String),
+}
+
+impl Route {
+    /// The group's way to its providers.
+    ///
+    /// # Errors
+    /// [`ProxyError::Misconfigured`] for a group whose stored configuration cannot be used.
+    pub fn standard(&self) -> Result<&Standard, ProxyError> {
+        match &self.serving {
+            Serving::Standard(standard) => Ok(standard),
+            Serving::Broken(reason) => {
+                Err(ProxyError::Misconfigured { group: self.group.definition.name.clone(), reason: reason.clone() })
+            }
+            Serving::Aggregate(_) => Err(ProxyError::Internal),
+        }
+    }
 }
 
 /// A standard group's way to its providers.
@@ -105,6 +125,8 @@ pub struct Aggregate {
 /// Everything the data path needs at one version.
 pub struct Routes {
     by_name: HashMap<String, Arc<Route>>,
+    /// The policies of all groups, so that only those that change are compiled again.
+    known: Known,
     /// Proxy keys that every group accepts.
     pub global_keys: ProxyKeys,
     /// System settings.
@@ -141,6 +163,7 @@ impl Table {
     pub fn new(environment: ProxyEnv, allow_link_local: bool) -> Self {
         let routes = Routes {
             by_name: HashMap::new(),
+            known: Known::new(),
             global_keys: ProxyKeys::default(),
             settings: Arc::new(Settings::defaults()),
         };
@@ -161,22 +184,24 @@ impl Table {
         let old = self.load();
         let (aggregates, standards): (Vec<_>, Vec<_>) =
             table.groups.iter().partition(|route| route.group.definition.group_type == GroupType::Aggregate);
-        let mut by_id = HashMap::new();
+        let (mut by_id, mut known) = (HashMap::new(), Known::new());
+        let mut rules = |source: &GroupRoute| Policies::compile(&source.policies, &old.known, &mut known);
         for source in standards {
             let before = old.get(&source.group.definition.name).filter(|route| route.group.id == source.group.id);
             let serving = match self.standard(source, before) {
                 Ok(standard) => Serving::Standard(Box::new(standard)),
                 Err(reason) => Serving::Broken(reason),
             };
-            by_id.insert(source.group.id, Arc::new(route(source, serving, before)));
+            by_id.insert(source.group.id, Arc::new(route(source, serving, rules(source), before)));
         }
         for source in aggregates {
             let before = old.get(&source.group.definition.name).filter(|route| route.group.id == source.group.id);
             let serving = aggregate(source, &by_id);
-            by_id.insert(source.group.id, Arc::new(route(source, serving, before)));
+            by_id.insert(source.group.id, Arc::new(route(source, serving, rules(source), before)));
         }
         Routes {
             by_name: by_id.into_values().map(|route| (route.group.definition.name.clone(), route)).collect(),
+            known,
             global_keys: ProxyKeys::parse(&table.settings.proxy_keys),
             settings: Arc::clone(&table.settings),
         }
@@ -251,12 +276,13 @@ impl RoutingSink for Table {
     }
 }
 
-fn route(source: &GroupRoute, serving: Serving, before: Option<&Arc<Route>>) -> Route {
+fn route(source: &GroupRoute, serving: Serving, policies: Policies, before: Option<&Arc<Route>>) -> Route {
     Route {
         group: Arc::clone(&source.group),
         settings: Arc::clone(&source.settings),
         pool: source.pool.clone(),
         proxy_keys: ProxyKeys::parse(&source.group.definition.proxy_keys),
+        policies,
         retry_budget: before.map(|route| Arc::clone(&route.retry_budget)).unwrap_or_default(),
         serving,
     }

@@ -124,7 +124,7 @@ impl OneFile {
             }
             None => match runtime.execute(Command::CreateGroup(Box::new(self.definition()))).await? {
                 Reply::Group(group) => group.id,
-                Reply::Done | Reply::Added { .. } | Reply::Changed { .. } => return Err(CommandError::NoLeader.into()),
+                _ => return Err(CommandError::NoLeader.into()),
             },
         };
         self.sync_keys(id, store, runtime, &reading.text).await?;

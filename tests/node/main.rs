@@ -17,6 +17,8 @@ mod http2;
 mod management;
 mod outbound;
 mod panics;
+mod policies;
+mod policy_keys;
 mod prediction;
 mod program;
 mod resources;

@@ -9,6 +9,7 @@ use std::{
 
 use gpt_load::{
     config::{Config, ConfiguredSettings, SharedConfig},
+    policy::limits::Client,
     proxy::{
         exchange::{Admitted, Exchange},
         limit::ConcurrencyLimit,
@@ -56,7 +57,7 @@ async fn a_panic_in_a_request_is_a_500_of_the_gateway_and_gives_everything_back(
         request_id: uuid::Uuid::now_v7(),
         arrived: Instant::now(),
         method: http::Method::POST,
-        source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST).to_string(),
+        client: Client { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), proxy_key: None },
         request_path: "/v1/x".to_owned(),
         user_agent: String::new(),
         entrance: Arc::clone(&route),

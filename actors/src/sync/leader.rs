@@ -9,6 +9,7 @@ use gpt_load_schema::{
     secret::Secret,
     store::{KeyFilter, KeySelector, Store, StoreError, StoreResult},
     time::Timestamp,
+    validate,
 };
 
 use super::{Job, JobQueue, commit::Committer};
@@ -42,15 +43,17 @@ impl From<Gone> for StoreError {
 }
 
 impl Leader {
-    /// Fills all pools, then publishes.
+    /// Makes the built-in policies in a new database, fills all pools, then publishes.
     pub(crate) async fn start(&self) -> StoreResult<()> {
+        self.make_default_policies().await?;
         self.reload().await
     }
 
-    /// Reads settings and groups, fills the pools of groups that are new here, then publishes.
+    /// Reads settings, groups and policies, fills the pools of groups that are new here, then publishes.
     pub(crate) async fn reload(&self) -> StoreResult<()> {
         let (groups, rows) = (self.store.groups().await?, self.store.settings().await?);
-        self.groups.ask(Arrange { groups, rows }).await?;
+        let policies = self.active_policies().await?;
+        self.groups.ask(Arrange { groups, rows, policies }).await?;
         for member in self.directory.members().iter().filter(|member| !member.shared.is_filled()) {
             self.fill(member).await?;
             member.shared.filled();
@@ -121,6 +124,10 @@ impl Leader {
                 self.show().await;
                 Ok(Reply::Done)
             }
+            Command::CreatePolicy(definition) => self.create_policy(&definition).await,
+            Command::UpdatePolicy(id, definition) => self.update_policy(id, &definition).await,
+            Command::DeletePolicy(id) => self.delete_policy(id).await,
+            Command::SetGroupPolicies(group, links) => self.set_group_policies(group, &links).await,
         }
     }
 
@@ -154,6 +161,9 @@ impl Leader {
     }
 
     async fn set_sub_groups(&self, id: GroupId, members: &[SubGroup]) -> Result<Reply, CommandError> {
+        let groups = self.store.groups().await?;
+        let group = groups.iter().find(|group| group.id == id).ok_or(StoreError::NotFound("the group"))?;
+        validate::sub_groups(group, members, &groups).map_err(CommandError::Refused)?;
         let now = Timestamp::now();
         self.committer.write(|writer| async move { writer.set_sub_groups(id, members, now).await }).await?;
         self.show().await;
@@ -211,7 +221,7 @@ impl Leader {
 
     /// Shows a committed change to the node. What was committed stands; when the database fails over the reading, that
     /// is made up for later.
-    async fn show(&self) {
+    pub(super) async fn show(&self) {
         if let Err(error) = self.reload().await {
             tracing::warn!(%error, "a change of groups or settings is shown to the node later");
             self.jobs.push(Job::Reload(None));

@@ -3,6 +3,7 @@
 pub(crate) mod commit;
 pub(crate) mod leader;
 pub(crate) mod logs;
+mod policies;
 
 use std::{
     collections::VecDeque,

@@ -4,6 +4,7 @@ mod commands;
 mod fixture;
 mod outcomes;
 mod panics;
+mod policies;
 mod resources;
 mod rows;
 

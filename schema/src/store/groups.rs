@@ -10,7 +10,7 @@ use super::{
     epoch::reserve_ids,
     group_rows::{DefinitionRow, GroupRow, MemberRow, sub_group},
     pool::{read, write},
-    tables::{api_keys, group_sub_groups, groups, resources},
+    tables::{api_keys, group_policies, group_sub_groups, groups, resources},
 };
 use crate::{
     group::{Group, GroupDefinition, SubGroup},
@@ -130,6 +130,9 @@ impl Writer {
                     use group_sub_groups::{group_id, sub_group_id};
                     diesel::delete(group_sub_groups::table.filter(group_id.eq(id.0))).execute(conn).await?;
                     diesel::delete(group_sub_groups::table.filter(sub_group_id.eq(id.0))).execute(conn).await?;
+                    diesel::delete(group_policies::table.filter(group_policies::group_id.eq(id.0)))
+                        .execute(conn)
+                        .await?;
                     diesel::delete(api_keys::table.filter(api_keys::group_id.eq(id.0))).execute(conn).await?;
                     diesel::delete(resources::table.filter(resources::group_id.eq(id.0))).execute(conn).await?;
                     match diesel::delete(groups::table.find(id.0)).execute(conn).await? {

@@ -16,6 +16,7 @@ mod key_writes;
 mod keys;
 mod logs;
 mod migrate;
+mod policies;
 mod pool;
 mod resources;
 mod settings;

@@ -72,6 +72,32 @@ diesel::table! {
 }
 
 diesel::table! {
+    policies (id) {
+        id -> BigInt,
+        name -> Text,
+        description -> Text,
+        #[sql_name = "type"]
+        kind -> Text,
+        config -> Text,
+        priority -> BigInt,
+        is_active -> Bool,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    group_policies (group_id, policy_id) {
+        group_id -> BigInt,
+        policy_id -> BigInt,
+        priority -> BigInt,
+        is_active -> Bool,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
     api_keys (id) {
         id -> BigInt,
         key_value -> Text,

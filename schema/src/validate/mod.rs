@@ -1,16 +1,20 @@
-//! Rules for what people enter about groups; pure.
+//! Rules for what people enter about groups and policies; pure.
 //!
 //! Every broken rule is a [`FieldError`] with a stable `code`, so that the message can be put into other languages.
-//! Overrides in `config` are the settings' own business and not looked at here.
+//! Overrides in a group's `config` are the settings' own business and not looked at here.
 
 mod group;
 mod headers;
+mod members;
+mod policy;
 mod status;
 mod upstreams;
 
 pub use self::{
     group::{group, group_name, validation_endpoint},
     headers::{HeaderRuleInput, header_rules},
+    members::sub_groups,
+    policy::{policy, policy_config},
     status::{StatusSet, StatusSetError},
     upstreams::{UpstreamPolicy, upstreams},
 };

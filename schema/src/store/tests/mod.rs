@@ -4,6 +4,7 @@ mod commit;
 mod groups;
 mod keys;
 mod opening;
+mod policies;
 mod resources;
 mod trouble;
 
