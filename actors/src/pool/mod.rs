@@ -8,6 +8,7 @@ pub(crate) mod core;
 pub(crate) mod inbox;
 mod lease;
 mod memory;
+mod model;
 pub(crate) mod select;
 pub(crate) mod shared;
 mod slot;

@@ -118,6 +118,11 @@ impl Shared {
         if let Some(until) = after.health.resting_until.filter(|_| after != before) {
             slot.rest(until);
         }
+        for model in after.health.models.iter().filter(|model| !before.health.models.contains(model)) {
+            if let Some(until) = model.out_until() {
+                slot.rest_model(&model.model, until);
+            }
+        }
     }
 
     /// Moves one key between the counts; `None` stands for outside of the pool.

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwapOption;
@@ -15,6 +15,7 @@ use gpt_load_schema::{
 
 use super::{
     memory::{Memory, Texts},
+    model::{ModelHash, ModelRests},
     state::Standing,
 };
 
@@ -34,11 +35,13 @@ const GONE: u8 = 1 << 5;
 pub(crate) struct Slot {
     id: KeyId,
     secret: Secret,
-    upstream: Option<Box<str>>,
-    priority: i32,
-    weight: u8,
+    upstream: ArcSwapOption<Box<str>>,
+    priority: AtomicI32,
+    weight: AtomicU8,
     source: KeySource,
     marks: AtomicU8,
+    /// Whether the key ever rested for one model; spares most keys the look at `model_rests`.
+    rests_by_model: AtomicBool,
     in_flight: AtomicU32,
     /// Successful requests served.
     requests: AtomicU64,
@@ -49,6 +52,7 @@ pub(crate) struct Slot {
     resting_until: AtomicI64,
     generation: AtomicI64,
     memory: ArcSwapOption<Memory>,
+    model_rests: ArcSwapOption<ModelRests>,
 }
 
 impl Slot {
@@ -57,11 +61,12 @@ impl Slot {
         let slot = Self {
             id: record.id,
             secret: record.value.clone()?,
-            upstream: record.upstream.clone().map(String::into_boxed_str),
-            priority: record.priority,
-            weight: u8::try_from(record.weight.clamp(1, 100)).unwrap_or(1),
+            upstream: ArcSwapOption::const_empty(),
+            priority: AtomicI32::new(0),
+            weight: AtomicU8::new(1),
             source: record.source,
             marks: AtomicU8::new(0),
+            rests_by_model: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(u64::try_from(record.request_count).unwrap_or(0)),
             failures: AtomicI64::new(record.failure_count),
@@ -69,7 +74,9 @@ impl Slot {
             resting_until: AtomicI64::new(0),
             generation: AtomicI64::new(0),
             memory: ArcSwapOption::const_empty(),
+            model_rests: ArcSwapOption::const_empty(),
         };
+        slot.arrange(record);
         slot.publish(&Standing::stored(record.health.clone()), texts);
         Some(slot)
     }
@@ -82,9 +89,28 @@ impl Slot {
         &self.secret
     }
 
+    /// Takes over what a person may change about a key that serves: weight, priority and upstream.
+    pub(crate) fn arrange(&self, record: &KeyRecord) {
+        self.weight.store(u8::try_from(record.weight.clamp(1, 100)).unwrap_or(1), Ordering::Relaxed);
+        self.priority.store(record.priority, Ordering::Relaxed);
+        if self.upstream().as_deref().map(|url| &**url) != record.upstream.as_deref() {
+            self.upstream.store(record.upstream.clone().map(|url| Arc::new(url.into_boxed_str())));
+        }
+    }
+
     /// Base URL of the upstream the key is bound to.
-    pub(crate) fn upstream(&self) -> Option<&str> {
-        self.upstream.as_deref()
+    pub(crate) fn upstream(&self) -> Option<Arc<Box<str>>> {
+        self.upstream.load_full()
+    }
+
+    /// Lower is asked first.
+    pub(crate) fn priority(&self) -> i32 {
+        self.priority.load(Ordering::Relaxed)
+    }
+
+    /// Share of the traffic under weighted selection, 1–100.
+    pub(crate) fn weight(&self) -> u8 {
+        self.weight.load(Ordering::Relaxed)
     }
 
     pub(crate) fn generation(&self) -> i64 {
@@ -121,6 +147,19 @@ impl Slot {
     /// End of the cooldown; the epoch when there is none.
     pub(crate) fn resting_until(&self) -> Timestamp {
         Timestamp(self.resting_until.load(Ordering::Acquire))
+    }
+
+    /// End of the key's rest for one model, which may be past.
+    pub(crate) fn resting_for(&self, model: ModelHash) -> Option<Timestamp> {
+        if !self.rests_by_model.load(Ordering::Acquire) {
+            return None;
+        }
+        self.model_rests.load().as_deref()?.until(model)
+    }
+
+    /// Until when the key rests for which models; `None` = for none.
+    pub(crate) fn model_rests(&self) -> Option<Arc<ModelRests>> {
+        if self.rests_by_model.load(Ordering::Acquire) { self.model_rests.load_full() } else { None }
     }
 
     /// Whether the key may serve apart from a cooldown, and on what terms.
@@ -172,6 +211,13 @@ impl Slot {
         } else {
             self.resting_until.store(rest, Ordering::Release);
         }
+        let rests = ModelRests::of(&health.models);
+        if others_queued {
+            self.rest_models(&rests);
+        } else if !rests.is_empty() || self.rests_by_model.load(Ordering::Acquire) {
+            self.rests_by_model.store(true, Ordering::Release);
+            self.model_rests.store((!rests.is_empty()).then(|| Arc::new(rests)));
+        }
         let position = KeyState::ALL.iter().position(|state| *state == health.state).unwrap_or(0);
         let mut marks = u8::try_from(position).unwrap_or(0) | if standing.is_clean() { CLEAN } else { 0 };
         if others_queued {
@@ -188,6 +234,19 @@ impl Slot {
     /// Sends the key to rest at once, ahead of the group actor's decision.
     pub(crate) fn rest(&self, until: Timestamp) {
         self.resting_until.fetch_max(until.0, Ordering::AcqRel);
+    }
+
+    /// Sends the key to rest for one model at once, ahead of the group actor's decision.
+    pub(crate) fn rest_model(&self, model: &str, until: Timestamp) {
+        self.rest_models(&ModelRests::default().with([(ModelHash::of(model), until)]));
+    }
+
+    fn rest_models(&self, rests: &ModelRests) {
+        if !rests.is_empty() {
+            self.rests_by_model.store(true, Ordering::Release);
+            self.model_rests
+                .rcu(|known| Some(Arc::new(known.as_deref().unwrap_or(&ModelRests::default()).with(rests.iter()))));
+        }
     }
 
     /// The key was deleted; requests in flight may finish with it.
@@ -232,9 +291,9 @@ impl Slot {
             last_used_at: None,
             created_at: Timestamp::default(),
             updated_at: Timestamp::default(),
-            weight: self.weight.into(),
-            priority: self.priority,
-            upstream: self.upstream.as_deref().map(str::to_owned),
+            weight: self.weight().into(),
+            priority: self.priority(),
+            upstream: self.upstream().map(|url| url.to_string()),
             source: self.source,
         }
     }
