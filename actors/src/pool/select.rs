@@ -1,30 +1,53 @@
 //! Which key serves next. Lock-free; its cost depends neither on the size of the pool nor on the share of dead keys:
 //! those are in no ring, except for the few that went out since the last rebuild a few milliseconds ago.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use gpt_load_schema::{ids::KeyId, settings::Settings, time::Timestamp};
+use gpt_load_schema::{settings::Settings, time::Timestamp};
 
 use super::{
-    NoKey, Want,
-    slot::{Rotation, Slot},
-    snapshot::{Ring, Snapshot},
+    NoKey, Want, chance,
+    ledger::Seat,
+    model::ModelHash,
+    ring::Ring,
+    slot::{Refusal, Rotation, Slot},
+    snapshot::{RETURN_LEAD_MS, Snapshot},
+    view::Tier,
 };
 
 /// Turns of the probation ring that are tried for an idle key. A ring with more keys than this has, among so many,
 /// nearly always one.
 const PROBATION_LOOK: usize = 64;
+/// Draws before the keys take turns instead; also how many heirs of a sticky request are asked.
+const DRAWS: usize = 16;
+/// In a ring of at most so many keys the least busy one is found exactly.
+const EXACT: usize = 64;
+/// Among so many drawn from a larger ring the least busy is taken: two would already keep the busiest key within a few
+/// requests of the average (Mitzenmacher: "The power of two choices in randomized load balancing", 2001).
+const SAMPLE: usize = 4;
+/// A search that meets so many keys that will not be back soon wants a rebuild.
+const FAR_AWAY: usize = 8;
+/// When to ask again where all keys are busy: nobody knows when a request will end.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// The settings of a group that rule its choice of keys.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SelectionRules {
     pub(crate) strategy: Strategy,
+    /// Requests in flight with one key, at most; 0 = no limit.
+    pub(crate) max_in_flight: u64,
+    /// Requests started with one key in any minute, at most; 0 = no limit.
+    pub(crate) rpm: u64,
 }
 
 impl SelectionRules {
     /// The rules in a group's effective settings.
-    pub(crate) fn of(_settings: &Settings) -> Self {
-        Self::default()
+    pub(crate) fn of(settings: &Settings) -> Self {
+        Self {
+            strategy: Strategy::named(&settings.key_selection),
+            max_in_flight: settings.key_max_concurrency,
+            rpm: settings.key_rpm,
+        }
     }
 }
 
@@ -34,124 +57,359 @@ pub(crate) enum Strategy {
     /// Exact rotation over the active keys.
     #[default]
     RoundRobin,
+    /// In proportion to the keys' weights.
+    Weighted,
+    /// The key with the fewest requests in flight.
+    LeastInFlight,
+    /// Any.
+    Random,
+    /// The same key for the same [`Want::sticky`]; requests without it take turns.
+    Sticky,
+}
+
+impl Strategy {
+    /// The strategy that the setting `key_selection` names; the setting allows no other words.
+    fn named(word: &str) -> Self {
+        match word {
+            "weighted" => Self::Weighted,
+            "least_in_flight" => Self::LeastInFlight,
+            "random" => Self::Random,
+            "sticky" => Self::Sticky,
+            _ => Self::RoundRobin,
+        }
+    }
+}
+
+/// Under which terms keys are handed out now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    pub(crate) rules: SelectionRules,
+    /// The provider announces its limits.
+    pub(crate) announces: bool,
+    /// It announces limits per model.
+    pub(crate) announces_by_model: bool,
+}
+
+/// What a search came to.
+pub(crate) struct Found<'a> {
+    /// The key, occupied.
+    pub(crate) key: Result<(&'a Arc<Slot>, Option<Seat>), NoKey>,
+    /// Whether the rings hold keys that should have left them.
+    pub(crate) wants_rebuild: bool,
 }
 
 /// Chooses a key and occupies it.
-pub(crate) fn select(
-    snapshot: &Snapshot,
-    rules: &SelectionRules,
-    want: &Want<'_>,
-    now: Timestamp,
-) -> Result<Arc<Slot>, NoKey> {
-    let pass = Pass { snapshot, strategy: rules.strategy, first_attempt: want.first_attempt, tried: want.tried, now };
-    pass.choose()
-        .or_else(|| if want.tried.is_empty() { None } else { Pass { tried: &[], ..pass }.choose() })
-        .cloned()
-        .ok_or_else(|| no_key(snapshot, now))
+pub(crate) fn select<'a>(snapshot: &'a Snapshot, terms: &'a Terms, want: &'a Want<'a>, now: Timestamp) -> Found<'a> {
+    let model = ModelHash::of(want.model);
+    let mut search = Search { snapshot, terms, want, model, now, lenient: Lenience::None, missed: Missed::default() };
+    let key = search.all_rounds().ok_or_else(|| search.no_key());
+    Found { key, wants_rebuild: search.missed.far_away >= FAR_AWAY }
 }
 
 /// Whether some key could be chosen.
-pub(crate) fn is_usable(snapshot: &Snapshot, now: Timestamp) -> bool {
-    rotating(snapshot).any(|slot| slot.rotation() != Rotation::Out && slot.resting_until() <= now)
+pub(crate) fn is_usable(snapshot: &Snapshot, terms: &Terms, now: Timestamp) -> bool {
+    let has_place =
+        |slot: &Slot| terms.rules.max_in_flight == 0 || u64::from(slot.in_flight()) < terms.rules.max_in_flight;
+    let is_here = |slot: &Slot| slot.rotation() != Rotation::Out && slot.away_until(terms, now).is_none();
+    snapshot.rotating().any(|slot| is_here(slot) && has_place(slot))
 }
 
-fn rotating(snapshot: &Snapshot) -> impl Iterator<Item = &Arc<Slot>> {
-    snapshot.active.slots(&snapshot.table).chain(snapshot.probation.slots(&snapshot.table))
+/// What a round takes where there is nothing better.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Lenience {
+    None,
+    /// Keys that the request has tried: what they failed with did not send them to rest.
+    Tried,
+    /// Keys that are bound to an upstream that is not worth asking, too.
+    Closed,
 }
 
-fn no_key(snapshot: &Snapshot, now: Timestamp) -> NoKey {
-    rotating(snapshot)
-        .filter(|slot| slot.rotation() != Rotation::Out)
-        .map(|slot| slot.resting_until())
-        .filter(|until| *until > now)
-        .chain(snapshot.nearest_return)
-        .min()
-        .map_or(NoKey::NoneUsable, NoKey::AllResting)
+/// Why keys were passed over in a round.
+#[derive(Default)]
+struct Missed {
+    nearest: Option<Timestamp>,
+    busy: bool,
+    tried: bool,
+    closed: bool,
+    /// An active key went on probation since the last rebuild.
+    demoted: bool,
+    /// Keys that will not be back soon, in all rounds.
+    far_away: usize,
 }
+
+/// Why one key was passed over.
+enum Miss {
+    /// It rests until then, whatever the request.
+    Rests(Timestamp),
+    Other,
+}
+
+/// Keys that were passed over in one turn of a ring.
+#[derive(Default)]
+struct Skipped {
+    resting: usize,
+    nearest: Option<Timestamp>,
+}
+
+impl Skipped {
+    fn count(&mut self, miss: &Miss) {
+        if let Miss::Rests(until) = *miss {
+            self.resting += 1;
+            self.nearest = Some(self.nearest.map_or(until, |nearest| nearest.min(until)));
+        }
+    }
+}
+
+type Choice<'a> = (&'a Arc<Slot>, Option<Seat>);
 
 /// One search through the rings.
-#[derive(Clone, Copy)]
-struct Pass<'a> {
+struct Search<'a> {
     snapshot: &'a Snapshot,
-    strategy: Strategy,
-    first_attempt: bool,
-    tried: &'a [KeyId],
+    terms: &'a Terms,
+    want: &'a Want<'a>,
+    model: ModelHash,
     now: Timestamp,
+    lenient: Lenience,
+    missed: Missed,
 }
 
-impl<'a> Pass<'a> {
-    fn choose(&self) -> Option<&'a Arc<Slot>> {
-        if self.first_attempt
-            && self.is_probation_turn()
-            && let Some(slot) = self.idle_on_probation()
-        {
-            return Some(slot);
+impl<'a> Search<'a> {
+    fn all_rounds(&mut self) -> Option<Choice<'a>> {
+        if let Some(choice) = self.round() {
+            return Some(choice);
         }
-        match self.strategy {
-            Strategy::RoundRobin => self.active_by_turn(),
+        let mut closed = self.missed.closed;
+        if self.missed.tried {
+            if let Some(choice) = self.lenient_round(Lenience::Tried) {
+                return Some(choice);
+            }
+            closed |= self.missed.closed;
         }
-        .or_else(|| self.least_busy_on_probation())
+        if closed { self.lenient_round(Lenience::Closed) } else { None }
     }
 
-    /// Shares the first attempts between the rings by the number of their keys.
-    fn is_probation_turn(&self) -> bool {
-        let (active, probation) = (self.snapshot.active.len(), self.snapshot.probation.len());
-        if active == 0 || probation == 0 {
-            return false;
-        }
-        let all = active + probation;
-        (self.snapshot.turns.advance() % all).saturating_mul(probation) % all < probation
+    fn lenient_round(&mut self, lenient: Lenience) -> Option<Choice<'a>> {
+        self.lenient = lenient;
+        self.missed = Missed { far_away: self.missed.far_away, ..Missed::default() };
+        self.round()
     }
 
-    fn active_by_turn(&self) -> Option<&'a Arc<Slot>> {
-        let ring = &self.snapshot.active;
-        (0..ring.len()).filter_map(|_| ring.turn(&self.snapshot.table)).find(|slot| {
-            self.may_use(slot)
-                && match slot.rotation() {
-                    Rotation::Active => {
-                        slot.occupy();
-                        true
-                    }
-                    // Degraded since the last rebuild.
-                    Rotation::Probation => self.first_attempt && slot.occupy_idle(),
-                    Rotation::Out => false,
+    fn round(&mut self) -> Option<Choice<'a>> {
+        let tiers = &self.snapshot.view(self.model).tiers;
+        if let Some(choice) = tiers.iter().find_map(|tier| self.by_tier(tier)) {
+            return Some(choice);
+        }
+        // With no active key the limit of probation is lifted: nobody is refused because of it.
+        let least_busy = tiers.iter().find_map(|tier| self.least_busy(&tier.probation));
+        if least_busy.is_some() || !self.missed.demoted {
+            return least_busy;
+        }
+        tiers.iter().find_map(|tier| self.least_busy(&tier.active))
+    }
+
+    fn by_tier(&mut self, tier: &'a Tier) -> Option<Choice<'a>> {
+        let first_attempt = self.want.first_attempt && !tier.probation.is_empty();
+        let probation_first = first_attempt && tier.is_probation_turn();
+        if probation_first && let Some(choice) = self.idle_on_probation(&tier.probation) {
+            return Some(choice);
+        }
+        self.active(tier)
+            .or_else(|| if first_attempt && !probation_first { self.idle_on_probation(&tier.probation) } else { None })
+    }
+
+    fn active(&mut self, tier: &'a Tier) -> Option<Choice<'a>> {
+        let idle_until = tier.active.idle_until();
+        if idle_until > self.now {
+            self.missed.nearest = Some(self.missed.nearest.map_or(idle_until, |nearest| nearest.min(idle_until)));
+            return None;
+        }
+        let ring = &tier.active;
+        match self.snapshot.strategy {
+            Strategy::RoundRobin => None,
+            Strategy::Weighted => self.drawn(ring, |number| tier.by_weight.draw(chance::spread(number))),
+            Strategy::Random => self.drawn(ring, |number| position(ring, chance::scrambled(number))),
+            Strategy::LeastInFlight if ring.len() <= EXACT => self.least_in_flight(ring),
+            Strategy::LeastInFlight => self.less_in_flight(ring),
+            Strategy::Sticky => self.want.sticky.and_then(|hash| self.owner(tier, hash)),
+        }
+        .or_else(|| self.by_turn(ring))
+    }
+
+    fn by_turn(&mut self, ring: &'a Ring) -> Option<Choice<'a>> {
+        let first = ring.advance();
+        let mut turn = first;
+        let mut skipped = Skipped::default();
+        for _ in 0..ring.len() {
+            let slot = ring.position(turn, &self.snapshot.table)?;
+            match self.attempt(slot, false) {
+                Ok(seat) => return Some((slot, seat)),
+                Err(miss) => skipped.count(&miss),
+            }
+            turn = ring.advance();
+        }
+        if turn.wrapping_sub(first) != ring.len() {
+            // Others took turns meanwhile, so some keys may have been passed over.
+            skipped = Skipped::default();
+            for step in 0..ring.len() {
+                let slot = ring.position(first.wrapping_add(step), &self.snapshot.table)?;
+                match self.attempt(slot, false) {
+                    Ok(seat) => return Some((slot, seat)),
+                    Err(miss) => skipped.count(&miss),
                 }
+            }
+        }
+        if skipped.resting == ring.len()
+            && let Some(nearest) = skipped.nearest
+        {
+            ring.idle(nearest);
+        }
+        None
+    }
+
+    fn drawn(&mut self, ring: &'a Ring, position: impl Fn(u64) -> Option<usize>) -> Option<Choice<'a>> {
+        (0..DRAWS.min(ring.len())).find_map(|_| {
+            let slot = ring.position(position(self.draw())?, &self.snapshot.table)?;
+            self.attempt(slot, false).ok().map(|seat| (slot, seat))
         })
     }
 
-    fn idle_on_probation(&self) -> Option<&'a Arc<Slot>> {
-        let ring = &self.snapshot.probation;
-        (0..ring.len().min(PROBATION_LOOK))
-            .filter_map(|_| ring.turn(&self.snapshot.table))
-            .find(|slot| slot.rotation() != Rotation::Out && self.may_use(slot) && slot.occupy_idle())
+    /// The least busy of a few keys that are drawn.
+    fn less_in_flight(&mut self, ring: &'a Ring) -> Option<Choice<'a>> {
+        let table = &self.snapshot.table;
+        (0..SAMPLE).find_map(|_| {
+            let first = self.draw();
+            let drawn = (0..SAMPLE as u64)
+                .filter_map(|step| ring.position(position(ring, chance::scrambled(first ^ (step << 56)))?, table));
+            let slot = drawn.filter(|slot| self.look(slot).is_ok()).min_by_key(|slot| slot.in_flight())?;
+            self.attempt(slot, false).ok().map(|seat| (slot, seat))
+        })
     }
 
-    /// With no active key the limit of probation is lifted: nobody is refused because of it. Keys that were active at the
-    /// last rebuild may be on probation by now.
-    fn least_busy_on_probation(&self) -> Option<&'a Arc<Slot>> {
-        let slot = self.least_busy(&self.snapshot.probation).or_else(|| self.least_busy(&self.snapshot.active))?;
-        slot.occupy();
-        Some(slot)
+    /// The least busy key of a small ring; of several equals the one whose turn it is.
+    fn least_in_flight(&mut self, ring: &'a Ring) -> Option<Choice<'a>> {
+        let (table, first) = (&self.snapshot.table, ring.advance() % ring.len().max(1));
+        let mut refused = 0_u64;
+        for _ in 0..ring.len() {
+            let left = (0..ring.len()).filter(|step| refused & (1 << step) == 0);
+            let slots = left.filter_map(|step| Some((step, ring.position(first + step, table)?)));
+            let usable = slots.filter(|(_, slot)| self.look(slot).is_ok());
+            let (step, slot) = usable.min_by_key(|(_, slot)| slot.in_flight())?;
+            if let Ok(seat) = self.attempt(slot, false) {
+                return Some((slot, seat));
+            }
+            refused |= 1 << step;
+        }
+        None
     }
 
-    fn least_busy(&self, ring: &'a Ring) -> Option<&'a Arc<Slot>> {
-        let mut best: Option<(u32, &Arc<Slot>)> = None;
-        for turn in 0..ring.len() {
+    fn owner(&mut self, tier: &'a Tier, hash: u64) -> Option<Choice<'a>> {
+        tier.circle.owners(hash).take(DRAWS).find_map(|index| {
+            let slot = self.snapshot.table.at(index);
+            self.attempt(slot, false).ok().map(|seat| (slot, seat))
+        })
+    }
+
+    fn idle_on_probation(&mut self, ring: &'a Ring) -> Option<Choice<'a>> {
+        (0..ring.len().min(PROBATION_LOOK)).find_map(|_| {
             let slot = ring.turn(&self.snapshot.table)?;
-            if slot.rotation() != Rotation::Out && self.may_use(slot) {
+            self.attempt(slot, true).ok().map(|seat| (slot, seat))
+        })
+    }
+
+    fn least_busy(&mut self, ring: &'a Ring) -> Option<Choice<'a>> {
+        let (table, first) = (&self.snapshot.table, ring.advance());
+        let mut best: Option<(u32, &Arc<Slot>)> = None;
+        for step in 0..ring.len() {
+            let slot = ring.position(first.wrapping_add(step), table)?;
+            if self.look(slot).is_ok() {
                 let busy = slot.in_flight();
                 if best.is_none_or(|(least, _)| busy < least) {
                     best = Some((busy, slot));
                 }
             }
-            if best.is_some_and(|(least, _)| least == 0 || turn >= PROBATION_LOOK) {
+            if best.is_some_and(|(least, _)| least == 0 || step >= PROBATION_LOOK) {
                 break;
             }
         }
-        best.map(|(_, slot)| slot)
+        let (_, slot) = best?;
+        if let Ok(seat) = self.occupy(slot, false) {
+            return Some((slot, seat));
+        }
+        (0..ring.len()).find_map(|step| {
+            let slot = ring.position(first.wrapping_add(step), table)?;
+            self.look(slot).and_then(|_| self.occupy(slot, false)).ok().map(|seat| (slot, seat))
+        })
     }
 
-    fn may_use(&self, slot: &Slot) -> bool {
-        slot.resting_until() <= self.now && !self.tried.contains(&slot.id())
+    fn draw(&self) -> u64 {
+        self.snapshot.seed.wrapping_add(self.snapshot.draws.advance() as u64)
     }
+
+    /// Occupies the key unless something speaks against it; `idle`: only if no other request uses it.
+    fn attempt(&mut self, slot: &Slot, idle: bool) -> Result<Option<Seat>, Miss> {
+        if self.look(slot)? == Rotation::Active || idle {
+            return self.occupy(slot, idle);
+        }
+        let seat = if self.want.first_attempt { self.occupy(slot, true) } else { Err(Miss::Other) };
+        self.missed.demoted |= seat.is_err();
+        seat
+    }
+
+    /// Whether the request may have the key, but for the limits that the key has of its own.
+    fn look(&mut self, slot: &Slot) -> Result<Rotation, Miss> {
+        let rotation = slot.rotation();
+        if rotation == Rotation::Out {
+            return Err(Miss::Other);
+        }
+        let rest = slot.resting_until();
+        if rest > self.now {
+            return Err(self.refused(Refusal::Rests(rest)));
+        }
+        if let Some(rest) = slot.resting_for(self.model).filter(|until| *until > self.now) {
+            return Err(self.refused(Refusal::RestsForModel(rest)));
+        }
+        if self.lenient < Lenience::Tried && self.want.tried.contains(&slot.id()) {
+            self.missed.tried = true;
+            return Err(Miss::Other);
+        }
+        if self.lenient < Lenience::Closed
+            && let Some(is_open) = self.want.is_open
+            && slot.is_bound_where(|url| !is_open(url))
+        {
+            self.missed.closed = true;
+            return Err(Miss::Other);
+        }
+        Ok(rotation)
+    }
+
+    fn occupy(&mut self, slot: &Slot, idle: bool) -> Result<Option<Seat>, Miss> {
+        slot.occupy(idle, self.terms, self.model, self.now).map_err(|refusal| match refusal {
+            Refusal::Busy if idle => Miss::Other,
+            refusal => self.refused(refusal),
+        })
+    }
+
+    fn refused(&mut self, refusal: Refusal) -> Miss {
+        let (Refusal::Rests(until) | Refusal::RestsForModel(until)) = refusal else {
+            self.missed.busy = true;
+            return Miss::Other;
+        };
+        self.missed.nearest = Some(self.missed.nearest.map_or(until, |nearest| nearest.min(until)));
+        if matches!(refusal, Refusal::RestsForModel(_)) {
+            return Miss::Other;
+        }
+        self.missed.far_away += usize::from(until.0.saturating_sub(self.now.0) > RETURN_LEAD_MS);
+        Miss::Rests(until)
+    }
+
+    fn no_key(&self) -> NoKey {
+        let busy = self.missed.busy.then(|| self.now + BUSY);
+        let returns = [self.missed.nearest, self.snapshot.view(self.model).nearest_return, busy];
+        returns.into_iter().flatten().min().map_or(NoKey::NoneUsable, NoKey::AllResting)
+    }
+}
+
+/// A position in the ring, as `number` of all numbers has it.
+fn position(ring: &Ring, number: u64) -> Option<usize> {
+    usize::try_from(chance::below(ring.len() as u64, number)).ok()
 }
