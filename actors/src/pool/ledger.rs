@@ -79,7 +79,7 @@ impl Ledger {
     }
 
     fn models_known(&self) -> Nodes<'_> {
-        Nodes(self.models.get())
+        Nodes(self.models.get().map(|node| &**node))
     }
 
     /// The model's scope, made when it is met for the first time; `None` when there are too many models.
@@ -102,7 +102,7 @@ struct Node {
     next: OnceLock<Box<Self>>,
 }
 
-struct Nodes<'a>(Option<&'a Box<Node>>);
+struct Nodes<'a>(Option<&'a Node>);
 
 impl<'a> Nodes<'a> {
     fn find(mut self, model: ModelHash) -> Option<&'a Scope> {
@@ -115,7 +115,7 @@ impl<'a> Iterator for Nodes<'a> {
 
     fn next(&mut self) -> Option<&'a Node> {
         let node = self.0?;
-        self.0 = node.next.get();
+        self.0 = node.next.get().map(|next| &**next);
         Some(node)
     }
 }

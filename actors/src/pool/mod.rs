@@ -4,6 +4,8 @@
 //! `core::PoolCore`.
 
 mod accounts;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod budget;
 mod candidates;
 mod chance;
@@ -14,6 +16,7 @@ mod ledger;
 mod memory;
 mod model;
 mod ring;
+mod search;
 pub(crate) mod select;
 pub(crate) mod shared;
 mod slot;

@@ -70,7 +70,7 @@ impl Snapshot {
                 None => {
                     draft.rotates(index, slot, rotation);
                     slot.each_model_away(terms, horizon, |model, until| {
-                        away.entry(model).or_default().add(index, until)
+                        away.entry(model).or_default().add(index, until);
                     });
                 }
             }

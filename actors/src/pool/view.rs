@@ -37,13 +37,17 @@ impl View {
             let ring = |slots: &[u32], pick: fn(&Tier) -> &Ring| {
                 Ring::new(slots.to_vec(), table, former.and_then(|tier| pick(tier).next(former_table)))
             };
-            let weights = || keys.active.iter().map(|index| table.at(*index as usize).weight()).collect::<Vec<u8>>();
+            let weight = |index: u32| table.at(index as usize).weight();
             Tier {
                 priority: *priority,
                 active: ring(&keys.active, |tier| &tier.active),
                 probation: ring(&keys.probation, |tier| &tier.probation),
                 turns: Cursor::at(former.map_or(0, |tier| tier.turns.position())),
-                by_weight: if strategy == Strategy::Weighted { Weighted::new(&weights()) } else { Weighted::default() },
+                by_weight: if strategy == Strategy::Weighted {
+                    Weighted::new(&keys.active, weight)
+                } else {
+                    Weighted::default()
+                },
                 circle: circles.next().unwrap_or_default(),
             }
         });
@@ -60,7 +64,7 @@ pub(crate) struct Tier {
     pub(crate) probation: Ring,
     /// Counts turns while both rings hold keys, so that each gets its share.
     turns: Cursor,
-    /// Positions in the active ring by weight; empty unless the strategy asks for it.
+    /// The active keys by weight; empty unless the strategy asks for it.
     pub(crate) by_weight: Weighted,
     /// The active keys for sticky requests; empty unless the strategy asks for it.
     pub(crate) circle: Circle,

@@ -9,8 +9,8 @@ const MOST: usize = 100;
 /// together, so a draw finds its weight among at most a hundred and then counts.
 #[derive(Default)]
 pub(crate) struct Weighted {
-    /// Positions by ascending weight.
-    positions: Box<[u32]>,
+    /// Indices in the table, by ascending weight.
+    keys: Box<[u32]>,
     classes: Box<[Class]>,
     total: u64,
 }
@@ -25,11 +25,11 @@ struct Class {
 }
 
 impl Weighted {
-    /// For keys with these weights, each 1–100.
-    pub(crate) fn new(weights: &[u8]) -> Self {
+    /// For keys by their indices in the table, with weights of 1–100.
+    pub(crate) fn new(indices: &[u32], weight: impl Fn(u32) -> u8) -> Self {
+        let class = |index: u32| usize::from(weight(index)).clamp(1, MOST);
         let mut counts = [0_usize; MOST + 1];
-        let class = |weight: &u8| usize::from(*weight).clamp(1, MOST);
-        weights.iter().for_each(|weight| counts[class(weight)] += 1);
+        indices.iter().for_each(|index| counts[class(*index)] += 1);
         let (mut classes, mut starts, mut start, mut total) = (Vec::new(), [0; MOST + 1], 0, 0);
         for (weight, count) in counts.into_iter().enumerate().filter(|(_, count)| *count > 0) {
             classes.push(Class { weight: weight as u64, before: total, start });
@@ -37,22 +37,24 @@ impl Weighted {
             start += count;
             total += (weight * count) as u64;
         }
-        let mut positions = vec![0; weights.len()];
-        for (position, weight) in (0..).zip(weights) {
-            let place = &mut starts[class(weight)];
-            positions[*place] = position;
+        let mut keys = vec![0; indices.len()];
+        for index in indices {
+            let place = &mut starts[class(*index)];
+            if let Some(key) = keys.get_mut(*place) {
+                *key = *index;
+            }
             *place += 1;
         }
-        Self { positions: positions.into_boxed_slice(), classes: classes.into_boxed_slice(), total }
+        Self { keys: keys.into_boxed_slice(), classes: classes.into_boxed_slice(), total }
     }
 
-    /// The position of the key that `number`, of all numbers, falls to; `None` when there are no keys.
+    /// Index of the key that `number`, of all numbers, falls to; `None` when there are no keys.
     pub(crate) fn draw(&self, number: u64) -> Option<usize> {
         let point = chance::below(self.total, number);
         let class = self.classes.partition_point(|class| class.before <= point).checked_sub(1)?;
         let Class { weight, before, start } = self.classes[class];
         let place = start + usize::try_from((point - before) / weight).unwrap_or(0);
-        self.positions.get(place).map(|position| *position as usize)
+        self.keys.get(place).map(|index| *index as usize)
     }
 }
 
@@ -62,16 +64,21 @@ mod tests {
 
     use super::*;
 
+    fn of(weights: &[u8]) -> Weighted {
+        let indices: Vec<u32> = (0..).zip(weights).map(|(index, _)| index).collect();
+        Weighted::new(&indices, |index| weights[index as usize])
+    }
+
     #[test]
     fn no_keys_no_draw() {
-        assert_eq!(Weighted::new(&[]).draw(u64::MAX), None);
+        assert_eq!(of(&[]).draw(u64::MAX), None);
         assert_eq!(Weighted::default().draw(0), None);
     }
 
     proptest! {
         #[test]
         fn every_key_has_its_share(weights in prop::collection::vec(1_u8..=100, 1..60)) {
-            let weighted = Weighted::new(&weights);
+            let weighted = of(&weights);
             let total: u64 = weights.iter().copied().map(u64::from).sum();
             let mut hits = vec![0_u64; weights.len()];
             for part in 0..total {
@@ -84,7 +91,7 @@ mod tests {
 
         #[test]
         fn a_run_of_draws_is_close_to_the_shares(weights in prop::collection::vec(1_u8..=100, 1..20), first in any::<u64>()) {
-            let weighted = Weighted::new(&weights);
+            let weighted = of(&weights);
             let total: f64 = weights.iter().copied().map(f64::from).sum();
             let mut hits = vec![0.0_f64; weights.len()];
             for step in 0..2_000 {
