@@ -25,6 +25,9 @@ impl Accounts {
 
     /// The key belongs to `account`: its limits are those of all its keys.
     pub(crate) fn join(&self, slot: &Arc<Slot>, account: u64) -> Arc<Ledger> {
+        if slot.is_gone() {
+            return slot.ledger_or_own();
+        }
         let mut known = self.known.lock();
         if let Some(former) = slot.account().filter(|former| *former != account) {
             leave(&mut known, former, |sibling| !Arc::ptr_eq(sibling, slot));
@@ -32,7 +35,7 @@ impl Accounts {
         let entry = known
             .entry(account)
             .or_insert_with(|| Account { ledger: Arc::new(Ledger::of_account(account)), slots: Vec::new() });
-        if slot.account() != Some(account) && !slot.is_gone() {
+        if slot.account() != Some(account) {
             entry.slots.push(slot.clone());
         }
         slot.keep_ledger(entry.ledger.clone());
