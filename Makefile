@@ -8,13 +8,13 @@ DOUBLE_ADDR ?= 127.0.0.1:4010
 GPT_LOAD = $(or $(wildcard $(PROGRAMS)/gpt-load),$(CARGO) run --locked --bin gpt-load --)
 
 .DEFAULT_GOAL := help
-.PHONY: help run try double build dev test sdk-test lint fmt bench soak fuzz clean docs \
+.PHONY: help run try double build dev test sdk-test lint fmt bench bench-selection soak fuzz clean docs \
         health stats blacklist reset-keys validate-keys
 
 help: ## List the targets
 	@echo "GPT-Load: make run starts a node, make try shows one at work."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: ## Build for release and start a node on SQLite; needs no configuration (.env, OPENAI_BASE_URL, KEYS_FILE … apply)
 	$(CARGO) build --release --locked --bin gpt-load
@@ -58,6 +58,9 @@ fmt: ## Format all code
 bench: ## Measure the node against nginx and the bare provider; ARGS=--quick for a minute's worth
 	$(CARGO) build --release --locked --workspace --bins
 	$(PROGRAMS)/bench $(ARGS)
+
+bench-selection: ## Measure the choice of a key against the size of the pool and the share of dead keys
+	$(CARGO) bench --locked -p gpt-load-actors --features bench --bench selection -- $(ARGS)
 
 soak: ## Hold a thousand streams for a minute and count: flat memory, every request one row (STREAMS, RUN_SECONDS)
 	$(CARGO) build --release --locked --workspace --bins

@@ -143,7 +143,7 @@ impl Nursery {
                 match before.iter().find(|member| member.group.id == group.id) {
                     Some(member) => {
                         member.shared.limits.store(Arc::new(limits));
-                        member.shared.selection.store(Arc::new(selection));
+                        member.shared.select_by(selection);
                         Member { group, settings, policies, ..member.clone() }
                     }
                     None => Member { policies, ..self.start(group, settings, limits, selection) },

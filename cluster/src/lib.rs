@@ -1,6 +1,7 @@
 //! Leadership, bus and shared counters; in memory, and over Redis behind the same traits.
 
 pub mod lease;
+pub mod window;
 
 use serde::{Deserialize, Serialize};
 

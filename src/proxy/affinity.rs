@@ -73,7 +73,7 @@ pub async fn owner(
     });
     let mut owners: Vec<Owner> = owners.collect();
     // Members of an aggregate that share an account may all know the same resource.
-    let ready = || owners.iter().position(|owner| owner.route.pool.checkout_key(owner.key, now).is_ok());
+    let ready = || owners.iter().position(|owner| owner.route.pool.checkout_key(owner.key, "", now).is_ok());
     let index = if owners.len() > 1 { ready().unwrap_or(0) } else { 0 };
     (index < owners.len()).then(|| owners.swap_remove(index))
 }
@@ -118,14 +118,14 @@ impl Owner {
         Arc::clone(&self.route)
     }
 
-    /// Checks the key out, for which it waits at most `max_wait_ms` while it rests, and not beyond `deadline`.
+    /// Checks the key out for a request that asks for `model`; waits for it at most `max_wait_ms` while it rests, and not beyond `deadline`.
     ///
     /// # Errors
     /// [`ProxyError::ResourceKeyGone`], [`ProxyError::ResourceKeyUnavailable`] and [`ProxyError::ResourceKeyResting`].
-    pub async fn checkout(&mut self, max_wait_ms: u64, deadline: Instant) -> Result<KeyLease, ProxyError> {
+    pub async fn checkout(&mut self, model: &str, max_wait_ms: u64, deadline: Instant) -> Result<KeyLease, ProxyError> {
         loop {
             let now = Timestamp::now();
-            let withheld = match self.route.pool.checkout_key(self.key, now) {
+            let withheld = match self.route.pool.checkout_key(self.key, model, now) {
                 Ok(lease) => {
                     self.patience = None;
                     return Ok(lease);

@@ -135,7 +135,10 @@ impl<'a> Attempts<'a> {
         shaped: &Shaped<'_>,
     ) -> Result<Option<KeyLease>, ProxyError> {
         if let Some(owner) = &mut self.owner {
-            return owner.checkout(self.entrance.settings.max_wait_ms, self.deadline).await.map(Some);
+            return owner
+                .checkout(shaped.asked_model(), self.entrance.settings.max_wait_ms, self.deadline)
+                .await
+                .map(Some);
         }
         let now = Timestamp::now();
         let is_open = |url: &str| standard.is_open(url, &self.tried.upstreams, now);

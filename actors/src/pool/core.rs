@@ -36,6 +36,8 @@ pub(crate) struct PoolCore {
     /// When which key needs a look: backoffs that end, cooldowns about to end. May hold times that no longer matter.
     timers: BinaryHeap<Reverse<(Timestamp, KeyId)>>,
     texts: Texts,
+    /// When the rotation is to be rebuilt because keys are about to return to it.
+    return_due: Option<Timestamp>,
     outdated: bool,
 }
 
@@ -51,6 +53,7 @@ impl PoolCore {
             unreadable: BTreeSet::new(),
             timers: BinaryHeap::new(),
             texts: Texts::default(),
+            return_due: None,
             outdated: true,
         };
         for slot in core.table.iter() {
@@ -85,6 +88,9 @@ impl PoolCore {
 
     /// Lets the clock reach `now`: ends backoffs, brings rested keys back.
     pub(crate) fn advance(&mut self, now: Timestamp) {
+        if self.return_due.take_if(|due| *due <= now).is_some() {
+            self.outdated = true;
+        }
         while let Some(&Reverse((due, id))) = self.timers.peek() {
             if due > now {
                 break;
@@ -103,7 +109,7 @@ impl PoolCore {
 
     /// When [`PoolCore::advance`] is due next.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
-        self.timers.peek().map(|Reverse((due, _))| *due)
+        self.timers.peek().map(|Reverse((due, _))| *due).into_iter().chain(self.return_due).min()
     }
 
     /// Takes stored keys into the pool, ascending by id; those it has already take over what the database knows, unless
@@ -147,6 +153,7 @@ impl PoolCore {
                 }
             }
         }
+        self.shared.accounts.sweep(ids.iter().filter_map(|id| self.table.find(*id)));
         self.table.retain(|slot| !gone.contains(&slot.id()));
         self.outdated = true;
     }
@@ -163,17 +170,21 @@ impl PoolCore {
 
     /// Whether something changed since the last snapshot.
     pub(crate) fn is_outdated(&self) -> bool {
-        self.outdated
+        self.outdated || self.shared.inbox.wants_rebuild()
     }
 
     /// Publishes the rotation as it is `now`.
     pub(crate) fn publish(&mut self, now: Timestamp) {
+        self.shared.inbox.rebuilding();
         let before = self.shared.snapshot.load_full();
-        self.shared.snapshot.store(Arc::new(Snapshot::build(&self.table, Some(&before), now)));
+        let snapshot = Snapshot::build(&self.table, &before, &self.shared.terms(), now);
+        self.return_due = snapshot.nearest_return().map(|until| until - RETURN_AHEAD);
+        self.shared.snapshot.store(Arc::new(snapshot));
         self.outdated = false;
     }
 
     fn update(&mut self, slot: &Arc<Slot>, record: &KeyRecord) {
+        slot.arrange(record);
         let before = slot.standing();
         let is_later = record.health.generation > before.health.generation;
         if before.health == record.health || (!is_later && self.deltas.is_waiting(record.id)) {

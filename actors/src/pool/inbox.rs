@@ -70,6 +70,8 @@ pub(crate) struct Inbox {
     /// Taken out of `arrived` by the actor, not yet applied.
     taken: Mutex<VecDeque<Outcome>>,
     nudged: AtomicBool,
+    /// The rotation should be rebuilt though no outcome says so.
+    rebuild: AtomicBool,
     waiting: AtomicU64,
 }
 
@@ -79,6 +81,21 @@ impl Inbox {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         self.arrived.lock().push(outcome);
         !self.nudged.swap(true, Ordering::AcqRel)
+    }
+
+    /// Asks for a rebuild of the rotation; answers whether the actor has to be nudged.
+    pub(crate) fn want_rebuild(&self) -> bool {
+        !self.rebuild.swap(true, Ordering::AcqRel) && !self.nudged.swap(true, Ordering::AcqRel)
+    }
+
+    /// Whether a rebuild was asked for.
+    pub(crate) fn wants_rebuild(&self) -> bool {
+        self.rebuild.load(Ordering::Acquire)
+    }
+
+    /// The rotation is about to be rebuilt.
+    pub(crate) fn rebuilding(&self) {
+        self.rebuild.store(false, Ordering::Release);
     }
 
     /// Starts a drain: outcomes pushed from here on nudge again.

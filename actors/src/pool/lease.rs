@@ -1,24 +1,31 @@
 //! A checked-out key.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use gpt_load_schema::{ids::KeyId, log::OutcomeClass, secret::Secret, time::Timestamp};
 
-use super::{Announced, Asked, Verdict, inbox::Origin, shared::Shared, slot::Slot};
+use super::{Announced, Asked, Verdict, inbox::Origin, ledger::Seat, model::ModelHash, shared::Shared, slot::Slot};
 
 /// A checked-out key. Yields exactly one outcome: the settled one, or *abandoned* when dropped.
 pub struct KeyLease {
     pool: Arc<Shared>,
     slot: Arc<Slot>,
     generation: i64,
+    bound_to: Option<Arc<Box<str>>>,
+    /// The request's place among those that await an answer, while the provider announces limits.
+    seat: Option<Seat>,
+    answered: AtomicBool,
     settled: bool,
 }
 
 impl KeyLease {
     /// Takes over a slot that selection has occupied.
-    pub(super) fn new(pool: Arc<Shared>, slot: Arc<Slot>) -> Self {
-        let generation = slot.generation();
-        Self { pool, slot, generation, settled: false }
+    pub(super) fn new(pool: Arc<Shared>, slot: Arc<Slot>, seat: Option<Seat>) -> Self {
+        let (generation, bound_to) = (slot.generation(), slot.upstream());
+        Self { pool, slot, generation, bound_to, seat, answered: AtomicBool::new(false), settled: false }
     }
 
     /// The key's id.
@@ -38,13 +45,29 @@ impl KeyLease {
 
     /// Base URL of the upstream the key is bound to, if any.
     pub fn bound_to(&self) -> Option<&str> {
-        self.slot.upstream()
+        self.bound_to.as_deref().map(|url| &**url)
     }
 
-    /// Takes note of what an answer tells of the provider's limits.
+    /// Takes note of what an answer tells of the provider's limits; the request has its answer now, so it no longer counts
+    /// against what is left.
     pub fn learn(&self, announced: &Announced, model: &str, now: Timestamp) {
-        // Selection does not look ahead yet.
-        let _ = (announced, model, now);
+        if *announced == (Announced { per_model: announced.per_model, ..Announced::default() }) {
+            return;
+        }
+        let ledger = self.pool.ledger(&self.slot, announced);
+        let changed = ledger.learn(self.seat.as_ref(), announced, ModelHash::of(model), now);
+        self.answered();
+        if changed {
+            self.pool.want_rebuild();
+        }
+    }
+
+    fn answered(&self) {
+        if let Some(seat) = &self.seat
+            && !self.answered.swap(true, Ordering::AcqRel)
+        {
+            seat.leave();
+        }
     }
 
     /// Yields the outcome.
@@ -63,6 +86,7 @@ impl Drop for KeyLease {
             // Abandoned says nothing of the key: it is counted, and nobody needs to be woken for it.
             self.pool.count_applied();
         }
+        self.answered();
         self.slot.vacate();
     }
 }

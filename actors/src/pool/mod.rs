@@ -3,20 +3,32 @@
 //! Pure but for atomics: time is a parameter, and whoever drives the pool (the group actor) does so through
 //! `core::PoolCore`.
 
+mod accounts;
+#[cfg(feature = "bench")]
+pub mod bench;
+mod budget;
 mod candidates;
+mod chance;
 pub(crate) mod core;
 pub(crate) mod inbox;
 mod lease;
+mod ledger;
 mod memory;
+mod model;
 mod pinned;
+mod ring;
+mod search;
 pub(crate) mod select;
 pub(crate) mod shared;
 mod slot;
 mod snapshot;
 pub mod state;
+mod sticky;
 mod table;
 #[cfg(test)]
 mod tests;
+mod view;
+mod weighted;
 
 use std::{sync::Arc, time::Duration};
 
@@ -209,8 +221,13 @@ impl PoolHandle {
 
     /// Hands out a key.
     pub fn checkout(&self, want: &Want<'_>, now: Timestamp) -> Result<KeyLease, NoKey> {
-        let slot = select::select(&self.shared.snapshot.load(), &self.shared.selection.load(), want, now)?;
-        Ok(KeyLease::new(self.shared.clone(), slot))
+        let (snapshot, terms) = (self.shared.snapshot.load(), self.shared.terms());
+        let found = select::select(&snapshot, &terms, want, now);
+        if found.wants_rebuild {
+            self.shared.want_rebuild();
+        }
+        let (slot, seat) = found.key?;
+        Ok(KeyLease::new(self.shared.clone(), slot.clone(), seat))
     }
 
     /// Where the pool guard holds failures back now; empty when all is normal.
@@ -225,7 +242,7 @@ impl PoolHandle {
 
     /// Position of the round-robin cursor (key index), for `/stats`.
     pub fn current_index(&self) -> u64 {
-        self.shared.snapshot.load().active.next_index().unwrap_or(0).into()
+        self.shared.snapshot.load().next_index().unwrap_or(0).into()
     }
 
     /// Moves the round-robin cursor to the first active key at or after `index` (of all keys by ascending id; past the
@@ -234,12 +251,12 @@ impl PoolHandle {
         let snapshot = self.shared.snapshot.load();
         let keys = u64::try_from(snapshot.table.len()).unwrap_or(u64::MAX);
         let index = index.checked_rem(keys).unwrap_or(0);
-        snapshot.active.seek(u32::try_from(index).unwrap_or(0));
+        snapshot.seek(u32::try_from(index).unwrap_or(0));
     }
 
     /// Whether a key could be handed out now, without handing it out.
     pub fn is_usable(&self, now: Timestamp) -> bool {
-        select::is_usable(&self.shared.snapshot.load(), now)
+        select::is_usable(&self.shared.snapshot.load(), &self.shared.terms(), now)
     }
 
     /// Keys that are out (disabled or invalid) or resting, at most `limit`, for `/blacklist`.

@@ -1,8 +1,17 @@
 //! Handing out one particular key: what a provider stores is reached with the key that made it, and no other.
 
+use std::time::Duration;
+
 use gpt_load_schema::{ids::KeyId, key::KeyState, time::Timestamp};
 
-use super::{KeyLease, PoolHandle, slot::Rotation};
+use super::{
+    KeyLease, PoolHandle,
+    model::ModelHash,
+    slot::{Refusal, Rotation},
+};
+
+/// When to ask again for a key that has as many requests as it may: nobody knows when one will end.
+const BUSY: Duration = Duration::from_secs(1);
 
 /// Why the key that was asked for cannot serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,21 +30,27 @@ pub enum Withheld {
 }
 
 impl PoolHandle {
-    /// Hands out the key `id`. Keys on probation serve without its limits, since no other key could.
+    /// Hands out the key `id` for a request that asks for `model`, which may be empty. Keys on probation serve without its
+    /// limits, since no other key could.
     ///
     /// # Errors
     /// [`Withheld`] says why not.
-    pub fn checkout_key(&self, id: KeyId, now: Timestamp) -> Result<KeyLease, Withheld> {
+    pub fn checkout_key(&self, id: KeyId, model: &str, now: Timestamp) -> Result<KeyLease, Withheld> {
         let snapshot = self.shared.snapshot.load();
         let slot = snapshot.table.find(id).filter(|slot| !slot.is_gone()).ok_or(Withheld::Gone)?;
         if slot.rotation() == Rotation::Out {
             let until = slot.standing().health.disabled_until.filter(|_| slot.state() == KeyState::Disabled);
             return Err(Withheld::Out { state: slot.state(), until });
         }
-        if slot.resting_until() > now {
-            return Err(Withheld::Resting(slot.resting_until()));
+        let (model, terms) = (ModelHash::of(model), self.shared.terms());
+        let model_rest = slot.rest_for(model).map(|rest| rest.rest()).filter(|until| *until > now);
+        if let Some(until) = slot.away_until(&terms, now).max(model_rest) {
+            return Err(Withheld::Resting(until));
         }
-        slot.occupy();
-        Ok(KeyLease::new(self.shared.clone(), slot.clone()))
+        let seat = slot.occupy(false, &terms, model, now).map_err(|refusal| match refusal {
+            Refusal::Rests(until) | Refusal::RestsForModel(until) => Withheld::Resting(until),
+            Refusal::Busy => Withheld::Resting(now + BUSY),
+        })?;
+        Ok(KeyLease::new(self.shared.clone(), slot.clone(), seat))
     }
 }

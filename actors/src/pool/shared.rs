@@ -10,9 +10,11 @@ use gpt_load_schema::{ids::GroupId, key::KeyState, log::OutcomeClass, store::Key
 use parking_lot::Mutex;
 
 use super::{
-    Asked, TrippedGuard, Verdict,
+    Announced, Asked, TrippedGuard, Verdict,
+    accounts::Accounts,
     inbox::{Inbox, Origin, Outcome},
-    select::SelectionRules,
+    ledger::Ledger,
+    select::{SelectionRules, Terms},
     slot::Slot,
     snapshot::Snapshot,
     state::{Event, Limits, accept},
@@ -25,11 +27,14 @@ pub(crate) type Nudge = Box<dyn Fn() + Send + Sync>;
 /// The pool itself; handles, leases and the group actor hold it together.
 pub(crate) struct Shared {
     pub(crate) group: GroupId,
-    pub(crate) selection: ArcSwap<SelectionRules>,
+    selection: ArcSwap<SelectionRules>,
     pub(crate) snapshot: ArcSwap<Snapshot>,
     pub(crate) limits: ArcSwap<Limits>,
     pub(crate) inbox: Inbox,
     pub(crate) tripped: ArcSwap<Vec<TrippedGuard>>,
+    pub(crate) accounts: Accounts,
+    /// The provider announces its limits, and does so per model.
+    announces: [AtomicBool; 2],
     nudge: Mutex<Option<Nudge>>,
     counts: [AtomicI64; KeyState::ALL.len()],
     applied: AtomicU64,
@@ -41,10 +46,12 @@ impl Shared {
         Self {
             group,
             selection: ArcSwap::from_pointee(selection),
-            snapshot: ArcSwap::from_pointee(Snapshot::build(&Table::default(), None, Timestamp::default())),
+            snapshot: ArcSwap::from_pointee(Snapshot::empty()),
             limits: ArcSwap::from_pointee(limits),
             inbox: Inbox::default(),
             tripped: ArcSwap::default(),
+            accounts: Accounts::default(),
+            announces: Default::default(),
             nudge: Mutex::new(None),
             counts: Default::default(),
             applied: AtomicU64::new(0),
@@ -65,6 +72,43 @@ impl Shared {
     /// Sets how the drainer of the inbox is woken.
     pub(crate) fn on_outcome(&self, nudge: Nudge) {
         *self.nudge.lock() = Some(nudge);
+    }
+
+    /// Under which terms keys are handed out now.
+    pub(crate) fn terms(&self) -> Terms {
+        let [announces, announces_by_model] = self.announces.each_ref().map(|flag| flag.load(Ordering::Relaxed));
+        Terms { rules: **self.selection.load(), announces, announces_by_model }
+    }
+
+    /// Keys are chosen by these rules from now on.
+    pub(crate) fn select_by(&self, rules: SelectionRules) {
+        if **self.selection.load() != rules {
+            self.selection.store(Arc::new(rules));
+            self.want_rebuild();
+        }
+    }
+
+    /// The rotation no longer is what the slots say; it is rebuilt soon.
+    pub(crate) fn want_rebuild(&self) {
+        if self.inbox.want_rebuild()
+            && let Some(nudge) = &*self.nudge.lock()
+        {
+            nudge();
+        }
+    }
+
+    /// Where to write what an answer to a request with this key tells of the provider's limits.
+    pub(crate) fn ledger(&self, slot: &Arc<Slot>, announced: &Announced) -> Arc<Ledger> {
+        let flags = [true, announced.per_model];
+        for (known, is_so) in self.announces.iter().zip(flags) {
+            if is_so && !known.load(Ordering::Relaxed) {
+                known.store(true, Ordering::Relaxed);
+            }
+        }
+        match announced.account {
+            Some(account) if slot.account() != Some(account) => self.accounts.join(slot, account),
+            _ => slot.ledger_or_own(),
+        }
     }
 
     /// Yields the outcome of a lease: marks the slot at once, then tells the group actor, unless there is nothing to tell.
@@ -117,6 +161,11 @@ impl Shared {
         }
         if let Some(until) = after.health.resting_until.filter(|_| after != before) {
             slot.rest(until);
+        }
+        for model in after.health.models.iter().filter(|model| !before.health.models.contains(model)) {
+            if let Some(until) = model.out_until() {
+                slot.rest_model(&model.model, until);
+            }
         }
     }
 

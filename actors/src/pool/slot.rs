@@ -1,11 +1,14 @@
 //! One key as all threads see it: what never changes, and the marks that selection reads.
 
+mod occupy;
+
 use std::sync::{
     Arc,
-    atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwapOption;
+use gpt_load_cluster::window::SlidingWindow;
 use gpt_load_schema::{
     ids::{GroupId, KeyId},
     key::{KeyHealth, KeyRecord, KeySource, KeyState},
@@ -14,9 +17,13 @@ use gpt_load_schema::{
 };
 
 use super::{
+    ledger::Ledger,
     memory::{Memory, Texts},
+    model::{ModelHash, ModelRest, ModelRests},
     state::Standing,
 };
+
+pub(crate) use self::occupy::Refusal;
 
 /// Bits of [`Slot::marks`] that hold the position of the state in [`KeyState::ALL`].
 const STATE: u8 = 0b111;
@@ -31,24 +38,35 @@ const GONE: u8 = 1 << 5;
 ///
 /// Kept small, since a group may hold a million: what the state machine remembers beyond the state is allocated only
 /// for keys that have something to remember.
+///
+/// What a selection touches stands at the beginning, together with the counts of the `Arc` around it: in a large pool
+/// nearly every slot that is looked at has to come from memory.
+#[repr(C)]
 pub(crate) struct Slot {
     id: KeyId,
-    secret: Secret,
-    upstream: Option<Box<str>>,
-    priority: i32,
-    weight: u8,
-    source: KeySource,
-    marks: AtomicU8,
+    resting_until: AtomicI64,
+    generation: AtomicI64,
+    upstream: ArcSwapOption<Box<str>>,
     in_flight: AtomicU32,
+    marks: AtomicU8,
+    /// Whether the key ever rested for one model; spares most keys the look at `model_rests`.
+    rests_by_model: AtomicBool,
+    weight: AtomicU8,
+    source: KeySource,
     /// Successful requests served.
     requests: AtomicU64,
+    /// The provider's limits, once it announced some.
+    ledger: ArcSwapOption<Ledger>,
+    /// Requests of the last minute, while the group limits them.
+    pace: ArcSwapOption<SlidingWindow>,
+    model_rests: ArcSwapOption<ModelRests>,
+    secret: Secret,
+    memory: ArcSwapOption<Memory>,
     /// Counted failures since the last reset.
     failures: AtomicI64,
     /// Outcomes on their way to the group actor.
     queued: AtomicU32,
-    resting_until: AtomicI64,
-    generation: AtomicI64,
-    memory: ArcSwapOption<Memory>,
+    priority: AtomicI32,
 }
 
 impl Slot {
@@ -57,11 +75,12 @@ impl Slot {
         let slot = Self {
             id: record.id,
             secret: record.value.clone()?,
-            upstream: record.upstream.clone().map(String::into_boxed_str),
-            priority: record.priority,
-            weight: u8::try_from(record.weight.clamp(1, 100)).unwrap_or(1),
+            upstream: ArcSwapOption::const_empty(),
+            priority: AtomicI32::new(0),
+            weight: AtomicU8::new(1),
             source: record.source,
             marks: AtomicU8::new(0),
+            rests_by_model: AtomicBool::new(false),
             in_flight: AtomicU32::new(0),
             requests: AtomicU64::new(u64::try_from(record.request_count).unwrap_or(0)),
             failures: AtomicI64::new(record.failure_count),
@@ -69,7 +88,11 @@ impl Slot {
             resting_until: AtomicI64::new(0),
             generation: AtomicI64::new(0),
             memory: ArcSwapOption::const_empty(),
+            model_rests: ArcSwapOption::const_empty(),
+            ledger: ArcSwapOption::const_empty(),
+            pace: ArcSwapOption::const_empty(),
         };
+        slot.arrange(record);
         slot.publish(&Standing::stored(record.health.clone()), texts);
         Some(slot)
     }
@@ -82,9 +105,33 @@ impl Slot {
         &self.secret
     }
 
+    /// Takes over what a person may change about a key that serves: weight, priority and upstream.
+    pub(crate) fn arrange(&self, record: &KeyRecord) {
+        self.weight.store(u8::try_from(record.weight.clamp(1, 100)).unwrap_or(1), Ordering::Relaxed);
+        self.priority.store(record.priority, Ordering::Relaxed);
+        if self.upstream().as_deref().map(|url| &**url) != record.upstream.as_deref() {
+            self.upstream.store(record.upstream.clone().map(|url| Arc::new(url.into_boxed_str())));
+        }
+    }
+
     /// Base URL of the upstream the key is bound to.
-    pub(crate) fn upstream(&self) -> Option<&str> {
-        self.upstream.as_deref()
+    pub(crate) fn upstream(&self) -> Option<Arc<Box<str>>> {
+        self.upstream.load_full()
+    }
+
+    /// Whether the key is bound to an upstream of which `test` is true.
+    pub(crate) fn is_bound_where(&self, test: impl FnOnce(&str) -> bool) -> bool {
+        self.upstream.load().as_deref().is_some_and(|url| test(url))
+    }
+
+    /// Lower is asked first.
+    pub(crate) fn priority(&self) -> i32 {
+        self.priority.load(Ordering::Relaxed)
+    }
+
+    /// Share of the traffic under weighted selection, 1–100.
+    pub(crate) fn weight(&self) -> u8 {
+        self.weight.load(Ordering::Relaxed)
     }
 
     pub(crate) fn generation(&self) -> i64 {
@@ -121,6 +168,19 @@ impl Slot {
     /// End of the cooldown; the epoch when there is none.
     pub(crate) fn resting_until(&self) -> Timestamp {
         Timestamp(self.resting_until.load(Ordering::Acquire))
+    }
+
+    /// The key's rest for one model, which may be past.
+    pub(crate) fn rest_for(&self, model: ModelHash) -> Option<ModelRest> {
+        if !self.rests_by_model.load(Ordering::Acquire) {
+            return None;
+        }
+        self.model_rests.load().as_deref()?.get(model)
+    }
+
+    /// Until when the key rests for which models; `None` = for none.
+    pub(crate) fn model_rests(&self) -> Option<Arc<ModelRests>> {
+        if self.rests_by_model.load(Ordering::Acquire) { self.model_rests.load_full() } else { None }
     }
 
     /// Whether the key may serve apart from a cooldown, and on what terms.
@@ -172,6 +232,13 @@ impl Slot {
         } else {
             self.resting_until.store(rest, Ordering::Release);
         }
+        let rests = ModelRests::of(&health.models);
+        if others_queued {
+            self.rest_models(&rests);
+        } else if !rests.is_empty() || self.rests_by_model.load(Ordering::Acquire) {
+            self.rests_by_model.store(true, Ordering::Release);
+            self.model_rests.store((!rests.is_empty()).then(|| Arc::new(rests)));
+        }
         let position = KeyState::ALL.iter().position(|state| *state == health.state).unwrap_or(0);
         let mut marks = u8::try_from(position).unwrap_or(0) | if standing.is_clean() { CLEAN } else { 0 };
         if others_queued {
@@ -190,22 +257,22 @@ impl Slot {
         self.resting_until.fetch_max(until.0, Ordering::AcqRel);
     }
 
+    /// Sends the key to rest for one model at once, ahead of the group actor's decision.
+    pub(crate) fn rest_model(&self, model: &str, until: Timestamp) {
+        self.rest_models(&ModelRests::default().with([ModelRest::cooldown(ModelHash::of(model), until)]));
+    }
+
+    fn rest_models(&self, rests: &ModelRests) {
+        if !rests.is_empty() {
+            self.rests_by_model.store(true, Ordering::Release);
+            self.model_rests
+                .rcu(|known| Some(Arc::new(known.as_deref().unwrap_or(&ModelRests::default()).with(rests.iter()))));
+        }
+    }
+
     /// The key was deleted; requests in flight may finish with it.
     pub(crate) fn retire(&self) {
         self.marks.fetch_or(GONE, Ordering::AcqRel);
-    }
-
-    pub(crate) fn occupy(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Occupies the key unless a request uses it.
-    pub(crate) fn occupy_idle(&self) -> bool {
-        self.in_flight.compare_exchange(0, 1, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-    }
-
-    pub(crate) fn vacate(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(crate) fn outcome_queued(&self) {
@@ -232,9 +299,9 @@ impl Slot {
             last_used_at: None,
             created_at: Timestamp::default(),
             updated_at: Timestamp::default(),
-            weight: self.weight.into(),
-            priority: self.priority,
-            upstream: self.upstream.as_deref().map(str::to_owned),
+            weight: self.weight().into(),
+            priority: self.priority(),
+            upstream: self.upstream().map(|url| url.to_string()),
             source: self.source,
         }
     }

@@ -1,125 +1,148 @@
 //! The immutable view of a pool from which the data path selects.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::{collections::HashMap, sync::Arc};
 
 use gpt_load_schema::time::Timestamp;
 
 use super::{
+    chance,
+    model::{ModelHash, ModelRest},
+    ring::Cursor,
+    select::{Strategy, Terms},
     slot::{Rotation, Slot},
+    sticky::Order,
     table::Table,
+    view::{Draft, View},
 };
 
 /// Keys that come back within this time, in milliseconds, stay in the rings, where they are skipped until the moment
 /// comes; so a rebuild need not hit the moment.
 pub(crate) const RETURN_LEAD_MS: i64 = 100;
+/// Models that have a view of their own, at most.
+const MODEL_VIEWS: usize = 8;
+/// A model has a view of its own when at least one in so many keys that rotate does not serve it; with fewer, skipping
+/// those costs next to nothing.
+const AWAY_SHARE: usize = 8;
 
 /// All keys of a group by ascending id, and which of them take part in the rotation.
 pub(crate) struct Snapshot {
     /// Every key of the pool.
     pub(crate) table: Table,
-    /// Active keys.
-    pub(crate) active: Ring,
-    /// Pending and degraded keys.
-    pub(crate) probation: Ring,
-    /// Counts turns while both rings hold keys, so that each gets its share.
-    pub(crate) turns: Cursor,
-    /// The nearest return among the resting keys that are in no ring.
-    pub(crate) nearest_return: Option<Timestamp>,
+    /// How keys are chosen.
+    pub(crate) strategy: Strategy,
+    /// Counts choices that are left to chance.
+    pub(crate) draws: Cursor,
+    pub(crate) seed: u64,
+    /// The rotation but for some models.
+    pub(crate) all: View,
+    /// The rotation for models that many keys do not serve.
+    models: Box<[(ModelHash, View)]>,
+    /// Kept from snapshot to snapshot.
+    order: Option<Arc<Order>>,
 }
 
 impl Snapshot {
+    /// A pool without keys.
+    pub(crate) fn empty() -> Self {
+        Self {
+            table: Table::default(),
+            strategy: Strategy::default(),
+            draws: Cursor::default(),
+            seed: chance::seed(),
+            all: View::default(),
+            models: Box::default(),
+            order: None,
+        }
+    }
+
     /// The rotation as it is `now`, continued where `before` stands.
-    pub(crate) fn build(table: &Table, before: Option<&Self>, now: Timestamp) -> Self {
+    pub(crate) fn build(table: &Table, before: &Self, terms: &Terms, now: Timestamp) -> Self {
         let horizon = Timestamp(now.0.saturating_add(RETURN_LEAD_MS));
-        let (mut active, mut probation, mut nearest_return) = (Vec::new(), Vec::new(), None::<Timestamp>);
+        let mut draft = Draft::default();
+        let mut away = HashMap::<ModelHash, Away>::new();
         for (index, slot) in (0_u32..).zip(table.iter()) {
             let rotation = slot.rotation();
             if rotation == Rotation::Out {
                 continue;
             }
-            let rest = slot.resting_until();
-            if rest > horizon {
-                nearest_return = Some(nearest_return.map_or(rest, |nearest| nearest.min(rest)));
-            } else if rotation == Rotation::Active {
-                active.push(index);
-            } else {
-                probation.push(index);
+            match slot.away_until(terms, now).filter(|until| *until > horizon) {
+                Some(until) => draft.rests(until),
+                None => {
+                    draft.rotates(index, slot, rotation);
+                    slot.each_model_away(terms, horizon, |rest| {
+                        away.entry(rest.model()).or_default().add(index, rest, now);
+                    });
+                }
             }
         }
-        let ring = |slots: Vec<u32>, pick: fn(&Self) -> &Ring| {
-            let next = before.and_then(|before| pick(before).next_slot(&before.table)).map(|slot| slot.id());
-            let start = next.map_or(0, |id| slots.partition_point(|index| table.at(*index as usize).id() < id));
-            Ring { slots: slots.into_boxed_slice(), cursor: Cursor::at(start) }
+        let order = (terms.rules.strategy == Strategy::Sticky).then(|| match &before.order {
+            Some(order) if before.table.is_same(table) => order.clone(),
+            _ => Order::of(table),
+        });
+        let make = |draft: &Draft, former: &View| {
+            View::new(draft, table, terms.rules.strategy, order.as_deref(), (former, &before.table))
         };
+        let mut models: Vec<(ModelHash, Away)> =
+            away.into_iter().filter(|(_, away)| away.keys.len() * AWAY_SHARE >= draft.len()).collect();
+        models.sort_unstable_by_key(|(model, away)| (std::cmp::Reverse(away.keys.len()), *model));
+        models.truncate(MODEL_VIEWS);
+        let models = models.into_iter().map(|(model, mut away)| {
+            away.keys.dedup();
+            let draft = draft.without(&away.keys, away.nearest_return);
+            (model, View { refused: away.refused, ..make(&draft, before.view(model)) })
+        });
         Self {
-            active: ring(active, |snapshot| &snapshot.active),
-            probation: ring(probation, |snapshot| &snapshot.probation),
-            turns: Cursor::at(before.map_or(0, |before| before.turns.position())),
-            nearest_return,
+            models: models.collect(),
+            all: make(&draft, &before.all),
+            strategy: terms.rules.strategy,
+            draws: Cursor::at(before.draws.position()),
+            seed: before.seed,
+            order,
             table: table.clone(),
         }
     }
-}
 
-/// Keys that take turns.
-pub(crate) struct Ring {
-    slots: Box<[u32]>,
-    cursor: Cursor,
-}
-
-impl Ring {
-    pub(crate) fn len(&self) -> usize {
-        self.slots.len()
+    /// The rotation for a model.
+    pub(crate) fn view(&self, model: ModelHash) -> &View {
+        self.models.iter().find(|(known, _)| *known == model).map_or(&self.all, |(_, view)| view)
     }
 
-    /// The key whose turn it is; the turn passes to the next.
-    pub(crate) fn turn<'a>(&self, table: &'a Table) -> Option<&'a Arc<Slot>> {
-        let position = self.cursor.advance().checked_rem(self.slots.len())?;
-        Some(table.at(self.slots[position] as usize))
-    }
-
-    /// Every key of the ring, by ascending id.
-    pub(crate) fn slots<'a>(&'a self, table: &'a Table) -> impl Iterator<Item = &'a Arc<Slot>> {
-        self.slots.iter().map(|index| table.at(*index as usize))
+    /// The nearest return of a key that is in some ring no more.
+    pub(crate) fn nearest_return(&self) -> Option<Timestamp> {
+        self.models.iter().map(|(_, view)| view).chain([&self.all]).filter_map(|view| view.nearest_return).min()
     }
 
     /// Index in the table of the key whose turn comes next.
     pub(crate) fn next_index(&self) -> Option<u32> {
-        let position = self.cursor.position().checked_rem(self.slots.len())?;
-        Some(self.slots[position])
+        self.all.tiers.iter().find_map(|tier| tier.active.next_index())
     }
 
-    /// Gives the next turn to the first key at or after `index` of the table.
+    /// Gives the next turn to the first active key at or after `index` of the table.
     pub(crate) fn seek(&self, index: u32) {
-        self.cursor.set(self.slots.partition_point(|slot| *slot < index));
+        self.all.tiers.iter().for_each(|tier| tier.active.seek(index));
     }
 
-    fn next_slot<'a>(&self, table: &'a Table) -> Option<&'a Arc<Slot>> {
-        self.next_index().map(|index| table.at(index as usize))
+    /// Every key that is in a ring.
+    pub(crate) fn rotating(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.all.tiers.iter().flat_map(|tier| tier.active.slots(&self.table).chain(tier.probation.slots(&self.table)))
     }
 }
 
-/// A counter on a cache line of its own: every request moves it.
-#[repr(align(64))]
-pub(crate) struct Cursor(AtomicUsize);
+/// Keys that rotate but not for one model.
+#[derive(Default)]
+struct Away {
+    /// Indices in the table, ascending.
+    keys: Vec<u32>,
+    nearest_return: Option<Timestamp>,
+    /// Whether some of them are refused the model, and nothing else.
+    refused: bool,
+}
 
-impl Cursor {
-    fn at(position: usize) -> Self {
-        Self(AtomicUsize::new(position))
-    }
-
-    pub(crate) fn advance(&self) -> usize {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn position(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    fn set(&self, position: usize) {
-        self.0.store(position, Ordering::Relaxed);
+impl Away {
+    fn add(&mut self, index: u32, rest: ModelRest, now: Timestamp) {
+        let until = rest.until();
+        self.refused |= rest.is_refused(now);
+        self.keys.push(index);
+        self.nearest_return = Some(self.nearest_return.map_or(until, |nearest| nearest.min(until)));
     }
 }

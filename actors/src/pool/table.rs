@@ -26,6 +26,12 @@ impl Table {
         &self.chunks[index / CHUNK][index % CHUNK]
     }
 
+    /// Whether both share all their slots.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.chunks.len() == other.chunks.len()
+            && self.chunks.iter().zip(&other.chunks).all(|(one, another)| Arc::ptr_eq(one, another))
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<Slot>> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }

@@ -1,3 +1,6 @@
+mod limits;
+mod selection;
+
 use std::{
     collections::BTreeMap,
     sync::atomic::{AtomicU64, Ordering},
@@ -24,6 +27,11 @@ struct Pool {
 
 impl Pool {
     fn new(states: &[KeyState]) -> Self {
+        let records: Vec<KeyRecord> = (1..).zip(states).map(|(id, state)| record(id, *state)).collect();
+        Self::of(&records, select::SelectionRules::default())
+    }
+
+    fn of(records: &[KeyRecord], rules: select::SelectionRules) -> Self {
         let limits = Limits {
             blacklist_threshold: 3,
             backoff_initial: Duration::from_secs(60),
@@ -32,11 +40,10 @@ impl Pool {
             validation_interval: Duration::from_secs(3600),
             guard: None,
         };
-        let shared = Arc::new(Shared::new(GroupId(1), limits, select::SelectionRules::default()));
+        let shared = Arc::new(Shared::new(GroupId(1), limits, rules));
         let deltas = Arc::new(DeltaQueue::default());
         let mut core = PoolCore::resume(shared.clone(), deltas.clone());
-        let records: Vec<KeyRecord> = (1..).zip(states).map(|(id, state)| record(id, *state)).collect();
-        core.adopt(&records, None);
+        core.adopt(records, None);
         core.publish(NOW);
         let handle = PoolHandle::new(shared.clone());
         Self { shared, deltas, core, handle, upstream: "http://up".into() }

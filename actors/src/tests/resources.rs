@@ -46,7 +46,7 @@ async fn a_key_serves_alone_and_says_why_it_cannot() {
     let node = Node::start().await;
     let group = node.group("default", 3).await;
     let (pool, keys) = (node.pool(group), node.keys(group).await);
-    let checkout = |number: usize| pool.checkout_key(keys[number].id, Timestamp::now());
+    let checkout = |number: usize| pool.checkout_key(keys[number].id, "", Timestamp::now());
     for _ in 0..5 {
         assert_eq!(checkout(1).expect("it serves").id(), keys[1].id);
     }

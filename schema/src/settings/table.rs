@@ -250,7 +250,6 @@ settings! {
         default: "round_robin",
         values: &["round_robin", "weighted", "least_in_flight", "random", "sticky"],
         required: true,
-        planned: true,
         name: Text::new("密钥选择方式", "Key selection", "キーの選択方式"),
         description: Text::new(
             "选择密钥的方式：轮询、按权重、最少进行中请求、随机，或让同一用户固定使用同一密钥。",
@@ -309,7 +308,6 @@ settings! {
         default: "0",
         min: Some(0),
         required: true,
-        planned: true,
         name: Text::new("单密钥最大并发", "Concurrency per key", "キーごとの最大同時実行数"),
         description: Text::new(
             "每个密钥同时进行的请求数上限，0 表示不限制。",
@@ -321,7 +319,6 @@ settings! {
         default: "0",
         min: Some(0),
         required: true,
-        planned: true,
         name: Text::new("单密钥每分钟请求数", "Requests per minute and key", "キーごとの毎分リクエスト数"),
         description: Text::new(
             "每个密钥每分钟的请求数上限，0 表示不限制。",
