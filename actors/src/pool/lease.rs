@@ -11,6 +11,8 @@ pub struct KeyLease {
     pool: Arc<Shared>,
     slot: Arc<Slot>,
     generation: i64,
+    /// Failures in the pool when the attempt began.
+    began: u64,
     settled: bool,
 }
 
@@ -18,7 +20,8 @@ impl KeyLease {
     /// Takes over a slot that selection has occupied.
     pub(super) fn new(pool: Arc<Shared>, slot: Arc<Slot>) -> Self {
         let generation = slot.generation();
-        Self { pool, slot, generation, settled: false }
+        let began = pool.watch.failures();
+        Self { pool, slot, generation, began, settled: false }
     }
 
     /// The key's id.
@@ -53,7 +56,14 @@ impl KeyLease {
         if verdict.class == OutcomeClass::Success {
             self.slot.count_request();
         }
-        self.pool.settle(self.slot.clone(), self.generation, verdict, asked, Origin::Request, now);
+        self.pool.settle(
+            self.slot.clone(),
+            self.generation,
+            verdict,
+            asked,
+            Origin::Request { began: self.began },
+            now,
+        );
     }
 }
 

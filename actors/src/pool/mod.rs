@@ -5,6 +5,7 @@
 
 mod candidates;
 pub(crate) mod core;
+mod guard;
 pub(crate) mod inbox;
 mod lease;
 mod memory;
@@ -16,6 +17,8 @@ pub mod state;
 mod table;
 #[cfg(test)]
 mod tests;
+mod watch;
+mod witness;
 
 use std::{sync::Arc, time::Duration};
 

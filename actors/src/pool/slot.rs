@@ -26,6 +26,8 @@ const HELD: u8 = 1 << 3;
 const CLEAN: u8 = 1 << 4;
 /// The key was deleted.
 const GONE: u8 = 1 << 5;
+/// The key has had upstream faults since its last success.
+const FAULTY: u8 = 1 << 6;
 
 /// A key of the pool. The group actor publishes its standing here; the data path reads it and leaves marks.
 ///
@@ -142,7 +144,17 @@ impl Slot {
 
     /// Whether a success changes nothing and no earlier outcome is still on its way.
     pub(crate) fn is_clean(&self) -> bool {
-        self.queued.load(Ordering::Acquire) == 0 && self.marks.load(Ordering::Acquire) & (CLEAN | HELD) == CLEAN
+        self.queued.load(Ordering::Acquire) == 0
+            && self.marks.load(Ordering::Acquire) & (CLEAN | HELD | FAULTY) == CLEAN
+    }
+
+    /// The key has had an upstream fault, so that its next success is news; or it has had that success.
+    pub(crate) fn set_faulty(&self, is_faulty: bool) {
+        if is_faulty {
+            self.marks.fetch_or(FAULTY, Ordering::AcqRel);
+        } else {
+            self.marks.fetch_and(!FAULTY, Ordering::AcqRel);
+        }
     }
 
     /// When the key is to be validated next.
@@ -174,9 +186,8 @@ impl Slot {
         }
         let position = KeyState::ALL.iter().position(|state| *state == health.state).unwrap_or(0);
         let mut marks = u8::try_from(position).unwrap_or(0) | if standing.is_clean() { CLEAN } else { 0 };
-        if others_queued {
-            marks |= self.marks.load(Ordering::Acquire) & HELD;
-        }
+        let kept = if others_queued { HELD | FAULTY } else { FAULTY };
+        marks |= self.marks.load(Ordering::Acquire) & kept;
         self.marks.store(marks, Ordering::Release);
     }
 
@@ -237,6 +248,12 @@ impl Slot {
             upstream: self.upstream.as_deref().map(str::to_owned),
             source: self.source,
         }
+    }
+
+    /// Sends the key to rest for one model at once, ahead of the group actor's decision.
+    pub(crate) fn rest_model(&self, model: &str, until: Timestamp) {
+        // Selection does not tell models apart yet.
+        let _ = (model, until);
     }
 }
 
