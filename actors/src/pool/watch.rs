@@ -83,6 +83,9 @@ impl Alarm {
     /// Asks to mark the key out ahead of the group actor. Keys enough to trip the guard may go so, more only after a
     /// success: in a sudden block the pool must not look empty until the actor knows.
     pub(crate) fn may_mark(&mut self, guard: Option<&GuardLimits>, selectable: u64, now: Timestamp) -> bool {
+        if self.has_marked {
+            return true;
+        }
         let watch = &self.watch;
         let marked = watch.marked.load(Ordering::Acquire);
         if marked == 0 {

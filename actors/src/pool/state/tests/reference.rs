@@ -54,12 +54,38 @@ impl Digits {
     }
 }
 
+/// What most attempts of one case have in common, so that streaks happen.
+#[derive(Clone, Copy, Debug)]
+struct Theme {
+    class: OutcomeClass,
+    model: &'static str,
+    is_about_model: bool,
+    is_own_fault: bool,
+    wait: Option<u64>,
+    longest_pause: i64,
+}
+
+impl Theme {
+    fn of(number: u64) -> Self {
+        let mut digits = Digits(number);
+        Self {
+            class: digits.of(&OutcomeClass::ALL[2..]),
+            model: digits.of(&MODELS),
+            is_about_model: digits.of(&[true, false]),
+            is_own_fault: digits.of(&[true, false]),
+            wait: digits.of(&[None, None, Some(90), Some(90_000)]),
+            longest_pause: digits.of(&[0, MINUTE, 25 * HOUR]),
+        }
+    }
+}
+
 /// The event that a number stands for, and the time that passes before it.
-fn step(number: u64) -> (Step, i64) {
+fn step(theme: &Theme, number: u64) -> (Step, i64) {
     const WAITS: [Option<u64>; 8] = [None, None, None, Some(0), Some(5), Some(90), Some(5_000), Some(90_000)];
     const TIMES: [Option<Duration>; 3] = [None, Some(Duration::from_secs(30)), Some(Duration::from_secs(7_200))];
     let mut digits = Digits(number);
     let pause = digits.of(&[0, 0, SECOND, 5 * SECOND, MINUTE, 30 * MINUTE, 2 * HOUR, 25 * HOUR]);
+    let (pause, is_usual) = (pause.min(theme.longest_pause), digits.below(5) < 3);
     let step = match digits.below(27) {
         kind @ 0..12 => {
             let time = digits.of(&TIMES);
@@ -70,7 +96,16 @@ fn step(number: u64) -> (Step, i64) {
                 3 => Consequence::Disable(time),
                 _ => Consequence::Rest(time.unwrap_or(Duration::from_secs(1))),
             };
-            Step::Attempt(Attempt {
+            let usual = Attempt {
+                class: theme.class,
+                wait: theme.wait,
+                ruling: None,
+                model: theme.model,
+                is_about_model: theme.is_about_model,
+                is_own_fault: theme.is_own_fault,
+                behind: 0,
+            };
+            let any = Attempt {
                 class: digits.of(&OutcomeClass::ALL),
                 wait: digits.of(&WAITS),
                 ruling: Some(ruling).filter(|_| kind < 2),
@@ -78,10 +113,11 @@ fn step(number: u64) -> (Step, i64) {
                 is_about_model: digits.of(&[true, false]),
                 is_own_fault: digits.of(&[true, false]),
                 behind: i64::from(digits.below(10) == 9),
-            })
+            };
+            Step::Attempt(if is_usual { usual } else { any })
         }
         12..18 => Step::Validated {
-            class: digits.of(&OutcomeClass::ALL),
+            class: if is_usual { theme.class } else { digits.of(&OutcomeClass::ALL) },
             wait: digits.of(&WAITS),
             behind: i64::from(digits.below(10) == 9),
         },
@@ -440,11 +476,12 @@ proptest! {
     #[test]
     fn no_order_of_events_breaks_a_key_or_the_tables(
         state in select(KeyState::ALL.to_vec()),
+        theme in any::<u64>(),
         numbers in vec(any::<u64>(), 1..9),
     ) {
         let (mut standing, mut reference) = (key(state), Reference::new(state));
         let (mut now, mut counted) = (NOW, 0);
-        for (step, pause) in numbers.into_iter().map(step) {
+        for (step, pause) in numbers.into_iter().map(|number| step(&Theme::of(theme), number)) {
             now = Timestamp(now.0 + pause);
             let before = standing;
             let transition = take(&before, &step, now);
