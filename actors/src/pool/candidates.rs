@@ -45,6 +45,18 @@ impl PoolHandle {
         due.into_iter().take(limit).map(|(due, slot)| Candidate::of(slot, due)).collect()
     }
 
+    /// While the pool guard holds failures back: one of the keys that they are held of, each in its turn. One that is
+    /// accepted frees them all, so one at a time is enough. `None` when nothing is held, or all of them rest.
+    pub fn held_candidate(&self, now: Timestamp) -> Option<Candidate> {
+        if self.shared.tripped.load().is_empty() {
+            return None;
+        }
+        let snapshot = self.shared.snapshot.load();
+        let held = &snapshot.probation;
+        let mut turns = (0..held.len()).filter_map(|_| held.turn(&snapshot.table));
+        turns.find(|slot| slot.resting_until() <= now).map(|slot| Candidate::of(slot, now))
+    }
+
     /// The key for a validation that a person asks for; `None` when the pool has no such key.
     pub fn candidate(&self, id: KeyId, now: Timestamp) -> Option<Candidate> {
         self.shared.snapshot.load().table.find(id).map(|slot| Candidate::of(slot, now))

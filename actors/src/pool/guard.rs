@@ -189,6 +189,10 @@ impl Guard {
             episode.out = episode.out + u64::from(is_out) - u64::from(was_out);
         }
         self.is_changed |= is_out != was_out && bits & self.tripped_bits() != 0;
+        // Back from what the failures did, while what came between would still keep it out: they made no odds.
+        if with.health.state.is_selectable() && !without.health.state.is_selectable() {
+            self.forget(key);
+        }
         after
     }
 

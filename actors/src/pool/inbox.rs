@@ -59,11 +59,17 @@ impl Outcome {
         Self { slot, generation, verdict, upstream, model, origin, at, alarm: None, is_sample: false }
     }
 
-    /// A success of a key in good standing, which need not know of it.
-    pub(crate) fn into_sample(mut self) -> Self {
-        self.slot.outcome_done();
-        self.is_sample = true;
-        self
+    /// A success of a key in good standing, which need not know of it: it leaves no trace on the slot.
+    pub(crate) fn sample(
+        slot: Arc<Slot>,
+        generation: i64,
+        verdict: Verdict,
+        asked: Asked<'_>,
+        origin: Origin,
+        at: Timestamp,
+    ) -> Self {
+        let (upstream, model) = (asked.upstream.clone(), asked.model.into());
+        Self { slot, generation, verdict, upstream, model, origin, at, alarm: None, is_sample: true }
     }
 
     pub(crate) fn slot(&self) -> &Arc<Slot> {

@@ -80,13 +80,11 @@ impl Shared {
         origin: Origin,
         now: Timestamp,
     ) {
-        let is_sample = match self.news(&slot, &verdict, origin, now) {
+        let outcome = match self.news(&slot, &verdict, origin, now) {
             News::Nothing => return self.count_applied(),
-            News::Sample => true,
-            News::Whole => false,
+            News::Sample => Outcome::sample(slot, generation, verdict, asked, origin, now),
+            News::Whole => self.mark(Outcome::new(slot, generation, verdict, asked, origin, now)),
         };
-        let outcome = Outcome::new(slot, generation, verdict, asked, origin, now);
-        let outcome = if is_sample { outcome.into_sample() } else { self.mark(outcome) };
         if self.inbox.push(outcome)
             && let Some(nudge) = &*self.nudge.lock()
         {

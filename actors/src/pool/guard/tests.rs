@@ -274,6 +274,19 @@ fn other_events_count_while_a_key_is_held() {
 }
 
 #[test]
+fn a_key_that_returned_from_its_failures_is_judged_by_what_it_is() {
+    let mut world = World::new(8);
+    world.fails(1, OutcomeClass::UpstreamFault);
+    let spent = Verdict::new(OutcomeClass::QuotaExhausted, "test");
+    world.happens(1, &Event::Outcome { generation: 0, verdict: &spent, model: "", key_specific: false }, None);
+    world.now = world.now + Duration::from_secs(60);
+    world.happens(1, &Event::BackoffOver, None);
+    assert_eq!((world.state(1), world.guard.is_open()), (KeyState::Degraded, false));
+    [2, 3, 4, 1].iter().for_each(|key| world.fails(*key, OutcomeClass::KeyInvalid));
+    assert_eq!((world.guard.tripped().len(), world.state(1)), (1, KeyState::Degraded));
+}
+
+#[test]
 fn an_episode_that_lost_its_keys_is_over() {
     let mut world = World::new(5);
     (1..=3).for_each(|key| world.fails(key, OutcomeClass::KeyInvalid));
@@ -327,7 +340,7 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn no_order_of_events_confuses_the_guard(steps in vec(step(), 0..60)) {

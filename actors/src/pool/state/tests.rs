@@ -1,5 +1,6 @@
 mod models;
 mod reference;
+mod steps;
 mod validations;
 
 use std::sync::Arc;

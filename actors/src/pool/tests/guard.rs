@@ -82,6 +82,21 @@ fn a_sudden_block_does_not_empty_the_pool_before_its_actor_knows() {
 }
 
 #[test]
+fn while_failures_are_held_back_no_key_is_marked_out() {
+    let mut pool = Pool::guarded(20);
+    let mut clock = NOW;
+    serve(&mut pool, 500, &mut clock, |_| OutcomeClass::KeyInvalid);
+    let lease = pool.checkout(&FIRST, clock).expect("a key is usable");
+    let slot = pool.shared.snapshot.load().table.find(lease.id()).expect("the key is there").clone();
+    pool.settle(lease, OutcomeClass::KeyInvalid, None, clock);
+    assert_eq!(slot.rotation(), slot::Rotation::Probation);
+    let lease = pool.checkout(&FIRST, clock).expect("a key is usable");
+    let slot = pool.shared.snapshot.load().table.find(lease.id()).expect("the key is there").clone();
+    lease.settle(verdict(OutcomeClass::KeyInvalid, None), Asked { upstream: &"http://other".into(), model: "" }, clock);
+    assert_eq!(slot.rotation(), slot::Rotation::Out, "nothing is held back of another upstream");
+}
+
+#[test]
 fn exactly_the_revoked_keys_leave() {
     let mut pool = Pool::guarded(100);
     let mut clock = NOW;
@@ -196,7 +211,9 @@ fn a_validation_that_succeeds_frees_all() {
     let mut pool = Pool::guarded(20);
     let mut clock = NOW;
     serve(&mut pool, 500, &mut clock, |_| OutcomeClass::KeyForbidden);
-    let candidate = pool.handle.candidate(KeyId(7), clock).expect("the pool has the key");
+    let [first, second] = [(); 2].map(|()| pool.handle.held_candidate(clock).map(|key| key.id));
+    assert!(first.is_some() && second.is_some() && first != second, "each in its turn");
+    let candidate = pool.handle.held_candidate(clock).expect("keys are held");
     let upstream = pool.upstream.clone();
     let asked = Asked { upstream: &upstream, model: "" };
     pool.handle.validated(&candidate, verdict(OutcomeClass::KeyForbidden, None), asked, clock);
@@ -205,6 +222,7 @@ fn a_validation_that_succeeds_frees_all() {
     pool.handle.validated(&candidate, verdict(OutcomeClass::Success, None), asked, clock);
     pool.apply(clock);
     assert_eq!((pool.handle.guard().len(), pool.handle.counts().active), (0, 20));
+    assert!(pool.handle.held_candidate(clock).is_none());
 }
 
 #[test]
