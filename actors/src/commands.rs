@@ -126,7 +126,7 @@ pub enum Reply {
         /// Keys of the group now.
         total: i64,
     },
-    /// Keys removed or restored.
+    /// Keys removed or restored, or whose held failures took effect.
     Changed {
         /// How many.
         count: i64,

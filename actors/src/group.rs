@@ -9,10 +9,12 @@ use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnH
 use gpt_load_schema::{ids::KeyId, key::KeyRecord, time::Timestamp};
 
 use crate::{
+    commands::Order,
     deltas::DeltaQueue,
     pool::{
         core::{IdRange, PoolCore},
         shared::Shared,
+        state::Event,
     },
     respawn::Lifeline,
 };
@@ -52,6 +54,7 @@ impl GroupActor {
     }
 
     fn drain(&mut self, ctx: &mut Context<Self>) {
+        self.core.heed_limits();
         self.shared.inbox.take_arrived();
         while let Some(outcome) = self.shared.inbox.next() {
             self.core.apply(&outcome);
@@ -186,6 +189,47 @@ impl Handler<Remove> for GroupActor {
             self.follow_up(ctx);
         }
         self.core.total()
+    }
+}
+
+/// Carry out a person's order about a key; answers whether the pool has it.
+#[derive(Clone, Message)]
+#[rtype(result = "bool")]
+pub(crate) struct Direct {
+    pub(crate) key: KeyId,
+    pub(crate) order: Order,
+}
+
+impl Handler<Direct> for GroupActor {
+    type Result = bool;
+
+    fn handle(&mut self, message: Direct, ctx: &mut Self::Context) -> bool {
+        let event = match message.order {
+            Order::Disable => Event::Disable,
+            Order::Enable => Event::Enable,
+            Order::Invalidate => Event::Invalidate,
+            Order::Restore => Event::Restore,
+        };
+        let is_known = self.core.order(message.key, &event, Timestamp::now());
+        self.rebuild();
+        self.follow_up(ctx);
+        is_known
+    }
+}
+
+/// Let the failures take effect that the pool guard holds back; answers the number of keys that they concern.
+#[derive(Clone, Message)]
+#[rtype(result = "usize")]
+pub(crate) struct AcceptHeld;
+
+impl Handler<AcceptHeld> for GroupActor {
+    type Result = usize;
+
+    fn handle(&mut self, _: AcceptHeld, ctx: &mut Self::Context) -> usize {
+        let count = self.core.accept_held();
+        self.rebuild();
+        self.follow_up(ctx);
+        count
     }
 }
 

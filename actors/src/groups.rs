@@ -15,7 +15,7 @@ use gpt_load_schema::{group::Group, ids::GroupId, settings::Settings};
 
 use crate::{
     deltas::DeltaQueue,
-    group::{GroupActor, Halt},
+    group::{Drain, GroupActor, Halt},
     pool::{PoolHandle, select::SelectionRules, shared::Shared, state::Limits},
     respawn::{Lifeline, Link, Respawner},
     runtime::{GroupPolicies, GroupRoute, RoutingSink, RoutingTable, SettingsSource},
@@ -142,7 +142,10 @@ impl Nursery {
                 let group = Arc::new(group);
                 match before.iter().find(|member| member.group.id == group.id) {
                     Some(member) => {
-                        member.shared.limits.store(Arc::new(limits));
+                        let before = member.shared.limits.swap(Arc::new(limits));
+                        if *before != limits {
+                            member.link.nudge(Drain);
+                        }
                         member.shared.select_by(selection);
                         Member { group, settings, policies, ..member.clone() }
                     }
@@ -164,7 +167,7 @@ impl Nursery {
         let shared = Arc::new(Shared::new(id, limits, selection));
         let link = Arc::new(Link::default());
         let nudged = link.clone();
-        shared.on_outcome(Box::new(move || nudged.nudge(crate::group::Drain)));
+        shared.on_outcome(Box::new(move || nudged.nudge(Drain)));
         let spread = usize::try_from(id.0.unsigned_abs()).unwrap_or(0) % self.arbiters.len().max(1);
         let (pool, deltas, doubt) = (shared.clone(), self.deltas.clone(), self.doubt.clone());
         let respawner = Respawner::start(

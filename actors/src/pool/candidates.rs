@@ -58,7 +58,8 @@ impl PoolHandle {
     }
 }
 
-/// A pending key without a time is due since it was added.
+/// A key that is yet to be proved and has no time is due since it was added.
 fn due_since(slot: &Slot) -> Option<Timestamp> {
-    slot.next_validation_at().or_else(|| (slot.state() == KeyState::Pending).then_some(Timestamp::default()))
+    let is_unproved = || matches!(slot.state(), KeyState::Pending | KeyState::Invalid);
+    slot.next_validation_at().or_else(|| is_unproved().then_some(Timestamp::default()))
 }

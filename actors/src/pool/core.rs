@@ -7,16 +7,20 @@ use std::{
     time::Duration,
 };
 
-use gpt_load_schema::{ids::KeyId, key::KeyRecord, store::KeyDelta, time::Timestamp};
+use gpt_load_schema::{ids::KeyId, key::KeyRecord, log::OutcomeClass, store::KeyDelta, time::Timestamp};
 
 use super::{
-    inbox::Outcome,
+    TrippedGuard,
+    guard::{Cause, Guard, Terms},
+    inbox::{Origin, Outcome},
     memory::Texts,
     shared::Shared,
     slot::Slot,
     snapshot::{RETURN_LEAD_MS, Snapshot},
-    state::{Event, Standing, Transition, accept},
+    state::{Event, Standing, Transition},
     table::Table,
+    watch::has_a_cause,
+    witness::Witness,
 };
 use crate::deltas::DeltaQueue;
 
@@ -38,6 +42,8 @@ pub(crate) struct PoolCore {
     texts: Texts,
     /// When the rotation is to be rebuilt because keys are about to return to it.
     return_due: Option<Timestamp>,
+    guard: Guard,
+    witness: Witness,
     outdated: bool,
 }
 
@@ -46,6 +52,8 @@ impl PoolCore {
     pub(crate) fn resume(shared: Arc<Shared>, deltas: Arc<DeltaQueue>) -> Self {
         let table = shared.snapshot.load().table.clone();
         shared.count_all(&table);
+        shared.tripped.store(Arc::default());
+        shared.watch.set_open(false);
         let mut core = Self {
             shared,
             deltas,
@@ -54,10 +62,15 @@ impl PoolCore {
             timers: BinaryHeap::new(),
             texts: Texts::default(),
             return_due: None,
+            guard: Guard::default(),
+            witness: Witness::default(),
             outdated: true,
         };
         for slot in core.table.iter() {
-            remind(&mut core.timers, slot.id(), &slot.standing());
+            let standing = slot.standing();
+            remind(&mut core.timers, slot.id(), &standing);
+            // The outcome that left a mark may have died with the last writer.
+            show(slot, &standing, &mut core.texts);
         }
         core
     }
@@ -66,24 +79,20 @@ impl PoolCore {
     pub(crate) fn apply(&mut self, outcome: &Outcome) {
         self.shared.count_applied();
         let slot = outcome.slot();
-        if !slot.is_gone() {
-            let before = slot.standing();
-            let event = Event::Outcome { generation: outcome.generation, verdict: &outcome.verdict };
-            let transition = accept(&before, &event, &self.shared.limits.load(), outcome.at);
-            if transition.standing.health.state != before.health.state {
-                tracing::info!(
-                    group = self.shared.group.0,
-                    key = slot.id().0,
-                    from = %before.health.state,
-                    to = %transition.standing.health.state,
-                    class = %outcome.verdict.class,
-                    rule = outcome.verdict.rule,
-                    upstream = %outcome.upstream,
-                    "key changed its state"
-                );
-            }
-            self.change(slot, &before, &transition);
+        if slot.is_gone() {
+            return;
         }
+        let is_current = outcome.generation == slot.generation();
+        if is_current && outcome.verdict.class == OutcomeClass::Success {
+            self.witness.success(slot.id(), &outcome.upstream, outcome.began());
+            slot.set_faulty(false);
+            let released = self.guard.success(&outcome.upstream, outcome.began());
+            self.release(&released);
+        }
+        if !outcome.is_sample() {
+            self.judge(slot, outcome, is_current);
+        }
+        self.watch();
     }
 
     /// Lets the clock reach `now`: ends backoffs, brings rested keys back.
@@ -97,14 +106,40 @@ impl PoolCore {
             }
             self.timers.pop();
             let Some(slot) = self.table.find(id).cloned() else { continue };
-            let before = slot.standing();
-            let transition = accept(&before, &Event::BackoffOver, &self.shared.limits.load(), now);
-            if transition.standing == before {
+            if !self.tell(&slot, &Event::BackoffOver, now) {
                 self.outdated = true;
-            } else {
-                self.change(&slot, &before, &transition);
             }
         }
+    }
+
+    /// Follows a change of the limits: a guard that is switched off lets go of what it holds.
+    pub(crate) fn heed_limits(&mut self) {
+        if self.guard.is_open() && self.shared.limits.load().guard.is_none() {
+            let released = self.guard.give_up();
+            self.release(&released);
+            self.watch();
+        }
+    }
+
+    /// Carries out a person's order about a key; answers whether the pool has it.
+    pub(crate) fn order(&mut self, id: KeyId, event: &Event<'_>, now: Timestamp) -> bool {
+        let Some(slot) = self.table.find(id).cloned() else { return false };
+        self.witness.forget(id);
+        self.tell(&slot, event, now);
+        self.watch();
+        true
+    }
+
+    /// Lets the failures take effect that the guard holds back; answers the number of keys they concern.
+    pub(crate) fn accept_held(&mut self) -> usize {
+        let held = self.guard.accept_held();
+        for held in &held {
+            if let Some(slot) = self.table.find(held.key).cloned() {
+                self.change_another(&slot, &slot.standing(), &held.transition());
+            }
+        }
+        self.watch();
+        held.len()
     }
 
     /// When [`PoolCore::advance`] is due next.
@@ -129,6 +164,7 @@ impl PoolCore {
         }
         self.table.insert(added);
         self.outdated = true;
+        self.watch();
         if let Some((after, last)) = all_of {
             let is_in_range = |id: KeyId| after.is_none_or(|after| id > after) && last.is_none_or(|last| id <= last);
             let is_known = |id: KeyId| records.binary_search_by_key(&id, |record| record.id).is_ok();
@@ -146,6 +182,8 @@ impl PoolCore {
         for id in ids {
             self.deltas.forget(*id);
             self.unreadable.remove(id);
+            self.guard.forget(*id);
+            self.witness.forget(*id);
             if let Some(slot) = self.table.find(*id) {
                 slot.retire();
                 if gone.insert(*id) {
@@ -154,6 +192,7 @@ impl PoolCore {
             }
         }
         self.shared.accounts.sweep(ids.iter().filter_map(|id| self.table.find(*id)));
+        self.watch();
         self.table.retain(|slot| !gone.contains(&slot.id()));
         self.outdated = true;
     }
@@ -191,11 +230,123 @@ impl PoolCore {
             return;
         }
         self.deltas.forget(record.id);
+        self.guard.forget(record.id);
+        self.witness.forget(record.id);
         let stored = Standing::stored(record.health.clone());
         remind(&mut self.timers, record.id, &stored);
         slot.count_failures(record.failure_count, true);
         slot.publish(&stored, &mut self.texts);
         self.shared.recount(Some(before.health.state), Some(stored.health.state));
+    }
+
+    /// What an outcome makes of its key, and of others.
+    fn judge(&mut self, slot: &Arc<Slot>, outcome: &Outcome, is_current: bool) {
+        let (limits, now, verdict) = (self.shared.limits.load_full(), outcome.at, &outcome.verdict);
+        let key_specific = is_current && self.is_own_fault(slot, outcome, limits.blacklist_threshold);
+        let number = outcome.alarm.as_ref().map(|alarm| alarm.number());
+        let cause = number.filter(|_| is_current && has_a_cause(verdict.class)).map(|number| Cause {
+            class: verdict.class,
+            upstream: &outcome.upstream,
+            message: &verdict.message,
+            number,
+        });
+        let before = slot.standing();
+        let mut terms = Terms { limits: &limits, now, texts: &mut self.texts };
+        let transition = self.guard.accept(slot.id(), &before, &outcome.event(key_specific), cause, &mut terms);
+        if transition.standing.health.state != before.health.state {
+            tracing::info!(
+                group = self.shared.group.0,
+                key = slot.id().0,
+                from = %before.health.state,
+                to = %transition.standing.health.state,
+                class = %verdict.class,
+                rule = verdict.decided_by(),
+                upstream = %outcome.upstream,
+                "key changed its state"
+            );
+        }
+        self.change(slot, &before, &transition);
+        if cause.is_some()
+            && let Some(guard) = &limits.guard
+        {
+            let taken_back = self.guard.trip(self.shared.selectable(), guard);
+            self.show_guard();
+            self.take_back(&taken_back, slot);
+        }
+        if verdict.reach.account {
+            self.rest_siblings(slot, outcome, &before, &transition.standing);
+        }
+    }
+
+    /// Whether an upstream fault is the key's own.
+    fn is_own_fault(&mut self, slot: &Slot, outcome: &Outcome, threshold: u64) -> bool {
+        let is_bare = outcome.verdict.ruling.as_ref().is_none_or(|ruling| ruling.consequence.is_none());
+        match (&outcome.alarm, outcome.origin) {
+            (Some(alarm), Origin::Request { .. })
+                if outcome.verdict.class == OutcomeClass::UpstreamFault && is_bare =>
+            {
+                slot.set_faulty(true);
+                self.witness.fault(slot.id(), &outcome.upstream, alarm.number(), threshold)
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes failures back, the last of which was that of `last`.
+    fn take_back(&mut self, keys: &[KeyId], last: &Arc<Slot>) {
+        for id in keys {
+            let Some(slot) = self.table.find(*id).cloned() else { continue };
+            let before = slot.standing();
+            match self.guard.take_back(*id, &before, &mut self.texts) {
+                Some(transition) if Arc::ptr_eq(&slot, last) => self.change(&slot, &before, &transition),
+                Some(transition) => self.change_another(&slot, &before, &transition),
+                None => {}
+            }
+        }
+    }
+
+    fn release(&mut self, keys: &[KeyId]) {
+        for id in keys {
+            if let Some(slot) = self.table.find(*id).cloned() {
+                let before = slot.standing();
+                self.change_another(&slot, &before, &Guard::released(&before));
+            }
+        }
+    }
+
+    /// A limit of the account concerns all its keys.
+    fn rest_siblings(&mut self, slot: &Arc<Slot>, outcome: &Outcome, before: &Standing, after: &Standing) {
+        let now = outcome.at;
+        let rest_of = |standing: &Standing| {
+            let mut models = standing.health.models.iter();
+            let model = models.find(|health| outcome.verdict.reach.model && *health.model == *outcome.model);
+            model.map_or(standing.health.resting_until, |model| model.resting_until)
+        };
+        let Some(until) = rest_of(after).filter(|until| Some(*until) > rest_of(before)) else { return };
+        let model = Some(&*outcome.model).filter(|model| outcome.verdict.reach.model && !model.is_empty());
+        let keys = slot.account().map(|account| self.shared.accounts.siblings(account)).unwrap_or_default();
+        for sibling in keys.iter().filter(|sibling| !sibling.is_gone() && !Arc::ptr_eq(sibling, slot)) {
+            self.tell(sibling, &Event::Rest { until, model }, now);
+        }
+    }
+
+    /// Lets an event happen to a key that is no outcome of it; answers whether that changed the key.
+    fn tell(&mut self, slot: &Arc<Slot>, event: &Event<'_>, now: Timestamp) -> bool {
+        let (before, limits) = (slot.standing(), self.shared.limits.load_full());
+        let mut terms = Terms { limits: &limits, now, texts: &mut self.texts };
+        let transition = self.guard.accept(slot.id(), &before, event, None, &mut terms);
+        let is_changed = transition.standing != before || transition.reset_failures;
+        if is_changed {
+            self.change_another(slot, &before, &transition);
+        }
+        is_changed
+    }
+
+    /// Makes a transition true that no outcome of the key itself has caused: marks of those on their way stay.
+    fn change_another(&mut self, slot: &Arc<Slot>, before: &Standing, transition: &Transition) {
+        slot.outcome_queued();
+        self.change(slot, before, transition);
+        slot.outcome_done();
     }
 
     /// Makes a transition true: first for the database, then for all threads.
@@ -210,15 +361,62 @@ impl PoolCore {
             });
         }
         slot.count_failures(transition.failures, transition.reset_failures);
+        let seen = (slot.rotation(), slot.resting_until());
         slot.publish(after, &mut self.texts);
+        self.outdated |= seen != (slot.rotation(), slot.resting_until());
         self.shared.recount(Some(before.health.state), Some(after.health.state));
         if after.health.disabled_until != before.health.disabled_until
             || after.health.resting_until != before.health.resting_until
         {
             remind(&mut self.timers, slot.id(), after);
         }
-        self.outdated = true;
     }
+
+    /// Tells the data path whether successes are news, and where failures are held back.
+    fn watch(&mut self) {
+        self.shared.watch.set_open(self.guard.is_open() || !self.witness.is_idle());
+        self.show_guard();
+    }
+
+    /// Tells all threads where the guard holds failures back, if that changed.
+    fn show_guard(&mut self) {
+        if !self.guard.take_change() {
+            return;
+        }
+        let (before, now) = (self.shared.tripped.load_full(), self.guard.tripped());
+        let is_in = |list: &[TrippedGuard], one: &TrippedGuard| {
+            list.iter()
+                .any(|other| other.class == one.class && other.upstream == one.upstream && other.since == one.since)
+        };
+        for tripped in now.iter().filter(|tripped| !is_in(&before, tripped)) {
+            tracing::warn!(
+                group = self.shared.group.0,
+                class = %tripped.class,
+                upstream = %tripped.upstream,
+                suspect = tripped.suspect.as_str(),
+                failed = tripped.failed,
+                message = tripped.message,
+                "many keys fail alike and none succeeds: their failures are held back until one does"
+            );
+        }
+        for ended in before.iter().filter(|tripped| !is_in(&now, tripped)) {
+            tracing::info!(
+                group = self.shared.group.0,
+                class = %ended.class,
+                upstream = %ended.upstream,
+                failed = ended.failed,
+                "the pool guard holds no failures back any more"
+            );
+        }
+        self.shared.tripped.store(Arc::new(now));
+    }
+}
+
+/// Publishes what a slot says already, without the marks that outcomes left which are no more.
+fn show(slot: &Slot, standing: &Standing, texts: &mut Texts) {
+    slot.outcome_queued();
+    slot.publish(standing, texts);
+    slot.outcome_done();
 }
 
 /// Notes when the key needs a look.

@@ -13,13 +13,16 @@ use std::{
 use gpt_load_schema::time::Timestamp;
 use parking_lot::Mutex;
 
-use super::{Asked, Verdict, slot::Slot};
+use super::{Asked, Verdict, slot::Slot, state::Event, watch::Alarm};
 
 /// Who made the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// A client's request.
-    Request,
+    Request {
+        /// Failures in the pool when the attempt began ([`super::watch::Watch::failures`]).
+        began: u64,
+    },
     /// A validation.
     Validation,
 }
@@ -35,6 +38,10 @@ pub(crate) struct Outcome {
     pub(crate) model: Box<str>,
     pub(crate) origin: Origin,
     pub(crate) at: Timestamp,
+    /// Set when the failure has a cause to be looked for.
+    pub(crate) alarm: Option<Alarm>,
+    /// Whether it is only told as a sample of the successes: to the key it means nothing.
+    is_sample: bool,
 }
 
 impl Outcome {
@@ -49,17 +56,53 @@ impl Outcome {
     ) -> Self {
         slot.outcome_queued();
         let (upstream, model) = (asked.upstream.clone(), asked.model.into());
-        Self { slot, generation, verdict, upstream, model, origin, at }
+        Self { slot, generation, verdict, upstream, model, origin, at, alarm: None, is_sample: false }
+    }
+
+    /// A success of a key in good standing, which need not know of it: it leaves no trace on the slot.
+    pub(crate) fn sample(
+        slot: Arc<Slot>,
+        generation: i64,
+        verdict: Verdict,
+        asked: Asked<'_>,
+        origin: Origin,
+        at: Timestamp,
+    ) -> Self {
+        let (upstream, model) = (asked.upstream.clone(), asked.model.into());
+        Self { slot, generation, verdict, upstream, model, origin, at, alarm: None, is_sample: true }
     }
 
     pub(crate) fn slot(&self) -> &Arc<Slot> {
         &self.slot
     }
+
+    pub(crate) fn is_sample(&self) -> bool {
+        self.is_sample
+    }
+
+    /// What it is to the state machine.
+    pub(crate) fn event(&self, key_specific: bool) -> Event<'_> {
+        let (generation, verdict) = (self.generation, &self.verdict);
+        match self.origin {
+            Origin::Request { .. } => Event::Outcome { generation, verdict, model: &self.model, key_specific },
+            Origin::Validation => Event::Validated { generation, verdict },
+        }
+    }
+
+    /// Failures in the pool when the attempt began. A validation is short and comes after what it is about.
+    pub(crate) fn began(&self) -> u64 {
+        match self.origin {
+            Origin::Request { began } => began,
+            Origin::Validation => u64::MAX,
+        }
+    }
 }
 
 impl Drop for Outcome {
     fn drop(&mut self) {
-        self.slot.outcome_done();
+        if !self.is_sample {
+            self.slot.outcome_done();
+        }
     }
 }
 

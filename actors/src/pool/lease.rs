@@ -18,14 +18,16 @@ pub struct KeyLease {
     /// The request's place among those that await an answer, while the provider announces limits.
     seat: Option<Seat>,
     answered: AtomicBool,
+    /// Failures in the pool when the attempt began.
+    began: u64,
     settled: bool,
 }
 
 impl KeyLease {
     /// Takes over a slot that selection has occupied.
     pub(super) fn new(pool: Arc<Shared>, slot: Arc<Slot>, seat: Option<Seat>) -> Self {
-        let (generation, bound_to) = (slot.generation(), slot.upstream());
-        Self { pool, slot, generation, bound_to, seat, answered: AtomicBool::new(false), settled: false }
+        let (generation, bound_to, began) = (slot.generation(), slot.upstream(), pool.watch.failures());
+        Self { pool, slot, generation, bound_to, seat, answered: AtomicBool::new(false), began, settled: false }
     }
 
     /// The key's id.
@@ -76,7 +78,14 @@ impl KeyLease {
         if verdict.class == OutcomeClass::Success {
             self.slot.count_request();
         }
-        self.pool.settle(self.slot.clone(), self.generation, verdict, asked, Origin::Request, now);
+        self.pool.settle(
+            self.slot.clone(),
+            self.generation,
+            verdict,
+            asked,
+            Origin::Request { began: self.began },
+            now,
+        );
     }
 }
 

@@ -7,6 +7,8 @@ use gpt_load_schema::{
     time::Timestamp,
 };
 
+use super::state::Standing;
+
 /// Distinct texts that are shared; providers say the same few things to all keys.
 const SHARED_TEXTS: usize = 1_024;
 
@@ -97,6 +99,25 @@ impl Memory {
             next_validation_at: self.next_validation_at.into(),
             models: self.models.as_deref().map(<[ModelHealth]>::to_vec).unwrap_or_default(),
         }
+    }
+}
+
+/// A standing put by.
+pub(crate) struct Sketch {
+    state: KeyState,
+    generation: i64,
+    memory: Option<Box<Memory>>,
+}
+
+impl Sketch {
+    pub(crate) fn of(standing: &Standing, texts: &mut Texts) -> Self {
+        let health = &standing.health;
+        Self { state: health.state, generation: health.generation, memory: Memory::of(health, texts).map(Box::new) }
+    }
+
+    pub(crate) fn recall(&self) -> Standing {
+        let plain = || KeyHealth { generation: self.generation, ..KeyHealth::new(self.state) };
+        Standing::stored(self.memory.as_ref().map_or_else(plain, |memory| memory.recall(self.state, self.generation)))
     }
 }
 

@@ -10,6 +10,7 @@ mod budget;
 mod candidates;
 mod chance;
 pub(crate) mod core;
+mod guard;
 pub(crate) mod inbox;
 mod lease;
 mod ledger;
@@ -28,7 +29,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watch;
 mod weighted;
+mod witness;
 
 use std::{sync::Arc, time::Duration};
 

@@ -10,15 +10,16 @@ use gpt_load_schema::{ids::GroupId, key::KeyState, log::OutcomeClass, store::Key
 use parking_lot::Mutex;
 
 use super::{
-    Announced, Asked, TrippedGuard, Verdict,
+    Announced, Asked, Consequence, TrippedGuard, Verdict,
     accounts::Accounts,
     inbox::{Inbox, Origin, Outcome},
     ledger::Ledger,
     select::{SelectionRules, Terms},
     slot::Slot,
     snapshot::Snapshot,
-    state::{Event, Limits, accept},
+    state::{Limits, accept},
     table::Table,
+    watch::{Alarm, Watch, has_a_cause},
 };
 
 /// Wakes whoever drains the inbox.
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) accounts: Accounts,
     /// The provider announces its limits, and does so per model.
     announces: [AtomicBool; 2],
+    pub(crate) watch: Arc<Watch>,
     nudge: Mutex<Option<Nudge>>,
     counts: [AtomicI64; KeyState::ALL.len()],
     applied: AtomicU64,
@@ -52,6 +54,7 @@ impl Shared {
             tripped: ArcSwap::default(),
             accounts: Accounts::default(),
             announces: Default::default(),
+            watch: Arc::default(),
             nudge: Mutex::new(None),
             counts: Default::default(),
             applied: AtomicU64::new(0),
@@ -121,22 +124,39 @@ impl Shared {
         origin: Origin,
         now: Timestamp,
     ) {
-        let class = verdict.class;
-        match class {
-            OutcomeClass::Success if slot.is_clean() => return self.count_applied(),
-            OutcomeClass::Abandoned | OutcomeClass::ClientError | OutcomeClass::UpstreamFault => {
-                return self.count_applied();
-            }
-            _ => {}
-        }
-        let outcome = Outcome::new(slot, generation, verdict, asked, origin, now);
-        if class != OutcomeClass::Success {
-            self.mark(&outcome);
-        }
+        let outcome = match self.news(&slot, &verdict, origin, now) {
+            News::Nothing => return self.count_applied(),
+            News::Sample => Outcome::sample(slot, generation, verdict, asked, origin, now),
+            News::Whole => self.mark(Outcome::new(slot, generation, verdict, asked, origin, now)),
+        };
         if self.inbox.push(outcome)
             && let Some(nudge) = &*self.nudge.lock()
         {
             nudge();
+        }
+    }
+
+    /// Whether the group actor is to hear of an outcome.
+    fn news(&self, slot: &Slot, verdict: &Verdict, origin: Origin, now: Timestamp) -> News {
+        let is_validation = origin == Origin::Validation;
+        match verdict.class {
+            OutcomeClass::Abandoned => News::Nothing,
+            OutcomeClass::Success if is_validation || !slot.is_clean() => News::Whole,
+            OutcomeClass::Success if self.watch.wants_success(now) => News::Sample,
+            OutcomeClass::Success => News::Nothing,
+            class => match verdict.ruling.as_ref().and_then(|ruling| ruling.consequence) {
+                Some(Consequence::Spare) => News::Nothing,
+                Some(_) => News::Whole,
+                None if is_validation => match class {
+                    OutcomeClass::RateLimited | OutcomeClass::UpstreamFault => News::Nothing,
+                    _ => News::Whole,
+                },
+                None => match class {
+                    OutcomeClass::ClientError => News::Nothing,
+                    OutcomeClass::UpstreamFault if self.limits.load().blacklist_threshold == 0 => News::Nothing,
+                    _ => News::Whole,
+                },
+            },
         }
     }
 
@@ -150,23 +170,47 @@ impl Shared {
         self.applied.load(Ordering::Relaxed)
     }
 
-    /// Asks the state machine what the outcome will do, so that no request uses meanwhile a key that is about to go.
-    fn mark(&self, outcome: &Outcome) {
-        let slot = outcome.slot();
-        let event = Event::Outcome { generation: outcome.generation, verdict: &outcome.verdict };
-        let before = slot.standing();
-        let after = accept(&before, &event, &self.limits.load(), outcome.at).standing;
-        if before.health.state.is_selectable() && !after.health.state.is_selectable() {
-            slot.hold();
+    /// Asks the state machine what a failure will do, so that no request uses meanwhile a key that is about to go.
+    fn mark(&self, mut outcome: Outcome) -> Outcome {
+        let class = outcome.verdict.class;
+        if has_a_cause(class) {
+            outcome.alarm = Some(self.watch.raise());
         }
-        if let Some(until) = after.health.resting_until.filter(|_| after != before) {
+        let is_bare_fault = class == OutcomeClass::UpstreamFault && outcome.verdict.ruling.is_none();
+        if class == OutcomeClass::Success || is_bare_fault || self.is_tripped(class, &outcome.upstream) {
+            return outcome;
+        }
+        let limits = self.limits.load();
+        let (slot, now) = (outcome.slot().clone(), outcome.at);
+        let before = slot.standing();
+        let after = accept(&before, &outcome.event(false), &limits, now).standing;
+        if after == before {
+            return outcome;
+        }
+        if before.health.state.is_selectable() && !after.health.state.is_selectable() {
+            let may_hold = |alarm: &mut Alarm| alarm.may_mark(limits.guard.as_ref(), self.selectable(), now);
+            if outcome.alarm.as_mut().is_none_or(may_hold) {
+                slot.hold();
+            }
+        }
+        if let Some(until) = after.health.resting_until {
             slot.rest(until);
         }
         for model in after.health.models.iter().filter(|model| !before.health.models.contains(model)) {
-            if let Some(until) = model.out_until() {
-                slot.rest_model(&model.model, until);
-            }
+            slot.mark_model(model);
         }
+        outcome
+    }
+
+    /// Whether the pool guard holds such failures back.
+    fn is_tripped(&self, class: OutcomeClass, upstream: &str) -> bool {
+        self.tripped.load().iter().any(|tripped| tripped.class == class && *tripped.upstream == *upstream)
+    }
+
+    /// Keys that may serve.
+    pub(crate) fn selectable(&self) -> u64 {
+        let counts = self.counts();
+        u64::try_from(counts.pending + counts.active + counts.degraded).unwrap_or(0)
     }
 
     /// Moves one key between the counts; `None` stands for outside of the pool.
@@ -194,6 +238,14 @@ impl Shared {
             invalid: count(KeyState::Invalid),
         }
     }
+}
+
+/// What the group actor is to hear of an outcome.
+enum News {
+    Nothing,
+    /// That some key was served.
+    Sample,
+    Whole,
 }
 
 fn position(state: KeyState) -> usize {

@@ -11,7 +11,7 @@ use arc_swap::ArcSwapOption;
 use gpt_load_cluster::window::SlidingWindow;
 use gpt_load_schema::{
     ids::{GroupId, KeyId},
-    key::{KeyHealth, KeyRecord, KeySource, KeyState},
+    key::{KeyHealth, KeyRecord, KeySource, KeyState, ModelHealth},
     secret::Secret,
     time::Timestamp,
 };
@@ -33,6 +33,8 @@ const HELD: u8 = 1 << 3;
 const CLEAN: u8 = 1 << 4;
 /// The key was deleted.
 const GONE: u8 = 1 << 5;
+/// The key has had upstream faults since its last success.
+const FAULTY: u8 = 1 << 6;
 
 /// A key of the pool. The group actor publishes its standing here; the data path reads it and leaves marks.
 ///
@@ -202,7 +204,17 @@ impl Slot {
 
     /// Whether a success changes nothing and no earlier outcome is still on its way.
     pub(crate) fn is_clean(&self) -> bool {
-        self.queued.load(Ordering::Acquire) == 0 && self.marks.load(Ordering::Acquire) & (CLEAN | HELD) == CLEAN
+        self.queued.load(Ordering::Acquire) == 0
+            && self.marks.load(Ordering::Acquire) & (CLEAN | HELD | FAULTY) == CLEAN
+    }
+
+    /// The key has had an upstream fault, so that its next success is news; or it has had that success.
+    pub(crate) fn set_faulty(&self, is_faulty: bool) {
+        if is_faulty {
+            self.marks.fetch_or(FAULTY, Ordering::AcqRel);
+        } else {
+            self.marks.fetch_and(!FAULTY, Ordering::AcqRel);
+        }
     }
 
     /// When the key is to be validated next.
@@ -241,9 +253,8 @@ impl Slot {
         }
         let position = KeyState::ALL.iter().position(|state| *state == health.state).unwrap_or(0);
         let mut marks = u8::try_from(position).unwrap_or(0) | if standing.is_clean() { CLEAN } else { 0 };
-        if others_queued {
-            marks |= self.marks.load(Ordering::Acquire) & HELD;
-        }
+        let kept = if others_queued { HELD | FAULTY } else { FAULTY };
+        marks |= self.marks.load(Ordering::Acquire) & kept;
         self.marks.store(marks, Ordering::Release);
     }
 
@@ -257,7 +268,13 @@ impl Slot {
         self.resting_until.fetch_max(until.0, Ordering::AcqRel);
     }
 
-    /// Sends the key to rest for one model at once, ahead of the group actor's decision.
+    /// Takes the key away from one model at once, ahead of the group actor's decision.
+    pub(crate) fn mark_model(&self, health: &ModelHealth) {
+        self.rest_models(&ModelRests::of(std::slice::from_ref(health)));
+    }
+
+    /// Sends the key to rest for one model.
+    #[cfg(test)]
     pub(crate) fn rest_model(&self, model: &str, until: Timestamp) {
         self.rest_models(&ModelRests::default().with([ModelRest::cooldown(ModelHash::of(model), until)]));
     }

@@ -1,3 +1,4 @@
+mod guard;
 mod limits;
 mod selection;
 
@@ -9,7 +10,11 @@ use std::{
 
 use gpt_load_schema::key::{KeyHealth, KeySource, KeyState};
 
-use super::{core::PoolCore, state::Limits, *};
+use super::{
+    core::PoolCore,
+    state::{GuardLimits, Limits},
+    *,
+};
 use crate::deltas::DeltaQueue;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -53,6 +58,14 @@ impl Pool {
         Self::new(&vec![KeyState::Active; count])
     }
 
+    /// With the pool guard.
+    fn guarded(count: usize) -> Self {
+        let pool = Self::active(count);
+        let guard = Some(GuardLimits { min_keys: 3, percent: 20 });
+        pool.shared.limits.store(Arc::new(Limits { guard, ..**pool.shared.limits.load() }));
+        pool
+    }
+
     fn checkout(&self, want: &Want<'_>, now: Timestamp) -> Result<KeyLease, NoKey> {
         self.handle.checkout(want, now)
     }
@@ -76,6 +89,7 @@ impl Pool {
     }
 
     fn apply(&mut self, now: Timestamp) {
+        self.core.heed_limits();
         self.shared.inbox.take_arrived();
         while let Some(outcome) = self.shared.inbox.next() {
             self.core.apply(&outcome);

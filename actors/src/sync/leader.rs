@@ -14,8 +14,8 @@ use gpt_load_schema::{
 
 use super::{Job, JobQueue, commit::Committer};
 use crate::{
-    commands::{Command, CommandError, Reply},
-    group::{Adopt, Remove, Settle},
+    commands::{Command, CommandError, Order, Reply},
+    group::{AcceptHeld, Adopt, Direct, Remove, Settle},
     groups::{Arrange, Directory, Groups, Member, Publish},
     pool::core::IdRange,
     respawn::{Gone, Link},
@@ -115,9 +115,9 @@ impl Leader {
             }
             Command::DeleteKeys(group, which) => self.doubt_on_error(group, self.delete_keys(group, &which).await),
             Command::RestoreKeys(group, which) => self.doubt_on_error(group, self.restore_keys(group, &which).await),
-            Command::OrderKey(..) | Command::UpdateKey(..) | Command::AcceptHeld(_) => {
-                Err(StoreError::Internal("not wired yet".to_owned()).into())
-            }
+            Command::OrderKey(group, key, order) => self.order_key(group, key, order).await,
+            Command::AcceptHeld(group) => self.accept_held(group).await,
+            Command::UpdateKey(..) => Err(StoreError::Internal("not wired yet".to_owned()).into()),
             Command::PutSettings(values) => {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;
@@ -217,6 +217,33 @@ impl Leader {
         let changed = count(keys.len());
         let total = self.adopt(&member, keys, None, false).await?;
         Ok(Reply::Changed { count: changed, total })
+    }
+
+    /// What the order makes of the key stands at once in the pool; it is stored before the answer.
+    async fn order_key(&self, group: GroupId, key: KeyId, order: Order) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        if order == Order::Restore {
+            let restored = self.restore_keys(group, &KeySelector::Ids(vec![key])).await?;
+            // Keys that are not out are restored by their actor.
+            if matches!(restored, Reply::Changed { count: 1.., .. }) {
+                return Ok(Reply::Done);
+            }
+        }
+        self.settle(&member).await?;
+        if !member.link.ask(Direct { key, order }).await.map_err(StoreError::from)? {
+            return Err(StoreError::NotFound("the key").into());
+        }
+        self.committer.commit_all().await?;
+        Ok(Reply::Done)
+    }
+
+    async fn accept_held(&self, group: GroupId) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        self.settle(&member).await?;
+        let accepted = member.link.ask(AcceptHeld).await.map_err(StoreError::from)?;
+        self.committer.commit_all().await?;
+        let total = self.adopt(&member, Vec::new(), None, false).await?;
+        Ok(Reply::Changed { count: count(accepted), total })
     }
 
     /// Shows a committed change to the node. What was committed stands; when the database fails over the reading, that

@@ -103,6 +103,11 @@ impl Node {
         self.store.keys_after(group, &KeyFilter::default(), None, 1_000).await.expect("the keys are read")
     }
 
+    /// Stores one setting.
+    pub(crate) async fn set(&self, key: &str, value: &str) {
+        self.execute(Command::PutSettings(BTreeMap::from([(key.to_owned(), Some(value.to_owned()))]))).await;
+    }
+
     pub(crate) async fn flush(&self) {
         self.runtime.flush().await.expect("all is stored");
     }
@@ -151,13 +156,14 @@ impl RoutingSink for Sink {
     }
 }
 
-/// Settings that only `blacklist_threshold` changes.
+/// Settings that only `blacklist_threshold` and `pool_guard` change.
 struct Fixed;
 
 impl SettingsSource for Fixed {
     fn system(&self, rows: &BTreeMap<String, String>) -> Settings {
         let threshold = rows.get("blacklist_threshold").and_then(|text| text.parse().ok());
-        Settings { blacklist_threshold: threshold.unwrap_or(3), ..Settings::defaults() }
+        let pool_guard = rows.get("pool_guard").is_none_or(|text| text == "true");
+        Settings { blacklist_threshold: threshold.unwrap_or(3), pool_guard, ..Settings::defaults() }
     }
 
     fn effective(&self, system: &Settings, _: &Group) -> Settings {

@@ -2,6 +2,8 @@
 
 mod commands;
 mod fixture;
+mod guard;
+mod orders;
 mod outcomes;
 mod panics;
 mod policies;

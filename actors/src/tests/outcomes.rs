@@ -3,7 +3,7 @@ use std::time::Duration;
 use gpt_load_schema::{key::KeyState, log::OutcomeClass, time::Timestamp};
 
 use super::fixture::{FIRST, Node, verdict};
-use crate::pool::NoKey;
+use crate::pool::{Asked, NoKey, Reach, Verdict};
 
 #[actix_rt::test]
 async fn outcomes_are_in_the_database_after_a_flush() {
@@ -55,7 +55,7 @@ async fn a_restart_keeps_cooldown_backoff_and_counters() {
     let lease = node.lease(group, 1).await;
     lease.settle(
         verdict(OutcomeClass::KeyForbidden, None),
-        crate::pool::Asked { upstream: &"http://up".into(), model: "" },
+        Asked { upstream: &"http://up".into(), model: "" },
         Timestamp::now(),
     );
     node.use_key(group, 2, OutcomeClass::RateLimited, Some(Duration::from_secs(300))).await;
@@ -78,7 +78,7 @@ async fn a_restart_keeps_cooldown_backoff_and_counters() {
     let third = pool.checkout(&FIRST, Timestamp::now()).expect("a key is usable");
     third.settle(
         verdict(OutcomeClass::RateLimited, Some(Duration::from_secs(900))),
-        crate::pool::Asked { upstream: &"http://up".into(), model: "" },
+        Asked { upstream: &"http://up".into(), model: "" },
         Timestamp::now(),
     );
     assert_eq!(pool.checkout(&FIRST, Timestamp::now()).err(), Some(NoKey::AllResting(until)));
@@ -102,5 +102,41 @@ async fn a_rested_key_comes_back_by_the_clock() {
         }
         tokio::task::yield_now().await;
     }
+    node.runtime.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_restart_keeps_levels_models_and_validations() {
+    let node = Node::start().await;
+    let group = node.group("default", 3).await;
+    let about_model = |class| Verdict { reach: Reach { model: true, account: false }, ..verdict(class, None) };
+    let settle = async |number, verdict, model| {
+        let asked = Asked { upstream: &"http://up".into(), model };
+        node.lease(group, number).await.settle(verdict, asked, Timestamp::now());
+        node.flush().await;
+    };
+    settle(1, verdict(OutcomeClass::RateLimited, None), "").await;
+    for _ in 0..3 {
+        settle(2, about_model(OutcomeClass::KeyForbidden), "m").await;
+    }
+    settle(2, about_model(OutcomeClass::RateLimited), "n").await;
+    settle(3, verdict(OutcomeClass::KeyInvalid, None), "").await;
+    let before: Vec<_> = node.keys(group).await.into_iter().map(|key| (key.health, key.failure_count)).collect();
+    assert_eq!(before[0].0.cooldown_level, 1);
+    let [m, n] = &before[1].0.models[..] else { panic!("two models are remembered") };
+    assert_eq!((m.consecutive_failures, m.backoff_level, m.disabled_until.is_some()), (3, 1, true));
+    assert_eq!((n.cooldown_level, n.resting_until.is_some()), (1, true));
+    assert_eq!((before[1].0.state, before[1].1), (KeyState::Active, 3));
+    assert!(before[2].0.next_validation_at.is_some());
+
+    let node = node.restart().await;
+    let after: Vec<_> = node.keys(group).await.into_iter().map(|key| (key.health, key.failure_count)).collect();
+    assert_eq!(after, before);
+    // The pool knows it as well: what the model's next failure says comes on top.
+    let asked = Asked { upstream: &"http://up".into(), model: "m" };
+    node.lease(group, 2).await.settle(about_model(OutcomeClass::KeyForbidden), asked, Timestamp::now());
+    node.flush().await;
+    let health = &node.keys(group).await[1].health;
+    assert_eq!((health.models[0].consecutive_failures, health.models.len()), (4, 2));
     node.runtime.stop().await;
 }

@@ -11,7 +11,7 @@ use super::fixture::{FIRST, Node, add, definition, log_row, verdict};
 use crate::{group, sync};
 
 /// Waits for the successor of an actor that was asked to panic.
-async fn respawned(node: &Node, times: u64) {
+pub(crate) async fn respawned(node: &Node, times: u64) {
     let asked = Instant::now();
     while node.runtime.stats().respawns < times {
         assert!(asked.elapsed() < Duration::from_secs(5), "nobody noticed the panic");
@@ -51,6 +51,7 @@ async fn a_group_outlives_its_actors_panic() {
 #[actix_rt::test]
 async fn no_panic_of_a_group_loses_an_outcome() {
     let node = Node::start().await;
+    node.set("pool_guard", "false").await;
     let group = node.group("default", 20).await;
     let member = node.runtime.directory().member(group).expect("the group runs");
     for number in 1..=20 {
@@ -85,6 +86,7 @@ async fn rows_outlive_the_writers_panic() {
 #[actix_rt::test]
 async fn a_commit_that_outlives_its_writer_counts_once() {
     let node = Node::start().await;
+    node.set("pool_guard", "false").await;
     let group = node.group("default", 6).await;
     for number in 1..=6 {
         node.use_key(group, number, OutcomeClass::KeyForbidden, None).await;

@@ -328,7 +328,6 @@ settings! {
     }
     pool_guard: Bool {
         default: "true",
-        planned: true,
         name: Text::new("密钥池保护", "Pool guard", "プール保護"),
         description: Text::new(
             "许多密钥因同一原因失败且无一成功时，不禁用它们，以免服务商故障清空密钥池。",
@@ -340,7 +339,6 @@ settings! {
         default: "3",
         min: Some(1),
         required: true,
-        planned: true,
         name: Text::new("密钥池保护最少密钥数", "Pool guard: keys", "プール保護の最小キー数"),
         description: Text::new(
             "触发保护所需的失败密钥数量。",
@@ -354,7 +352,6 @@ settings! {
         max: Some(100),
         required: true,
         unit: "%",
-        planned: true,
         name: Text::new("密钥池保护比例", "Pool guard: share", "プール保護の割合"),
         description: Text::new(
             "触发保护所需的失败密钥占可用密钥的比例。",

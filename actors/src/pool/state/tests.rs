@@ -1,6 +1,17 @@
-use proptest::{collection::vec, option, prelude::*, sample::select};
+mod models;
+mod reference;
+mod steps;
+mod validations;
 
-use super::*;
+use std::sync::Arc;
+
+use gpt_load_schema::log::OutcomeClass;
+use proptest::{collection::vec, prelude::*, sample::select};
+
+use super::{
+    super::{Consequence, Reach, Ruling},
+    *,
+};
 
 const NOW: Timestamp = Timestamp(1_000_000);
 const LIMITS: Limits = Limits {
@@ -20,9 +31,21 @@ fn verdict(class: OutcomeClass, retry_after: Option<u64>) -> Verdict {
     }
 }
 
+fn outcome(generation: i64, verdict: &Verdict) -> Event<'_> {
+    Event::Outcome { generation, verdict, model: "", key_specific: false }
+}
+
 fn after(standing: &Standing, class: OutcomeClass, retry_after: Option<u64>, now: Timestamp) -> Transition {
-    let verdict = verdict(class, retry_after);
-    accept(standing, &Event::Outcome { generation: standing.health.generation, verdict: &verdict }, &LIMITS, now)
+    judged(standing, &verdict(class, retry_after), now)
+}
+
+fn judged(standing: &Standing, verdict: &Verdict, now: Timestamp) -> Transition {
+    accept(standing, &outcome(standing.health.generation, verdict), &LIMITS, now)
+}
+
+fn ruled(class: OutcomeClass, consequence: Consequence) -> Verdict {
+    let ruling = Ruling { policy: Arc::from("strict / rule 1"), consequence: Some(consequence) };
+    Verdict { ruling: Some(ruling), ..verdict(class, None) }
 }
 
 fn key(state: KeyState) -> Standing {
@@ -68,7 +91,7 @@ fn a_threshold_of_zero_never_disables() {
     let forbidden = verdict(OutcomeClass::KeyForbidden, None);
     let mut standing = key(KeyState::Active);
     for _ in 0..50 {
-        standing = accept(&standing, &Event::Outcome { generation: 0, verdict: &forbidden }, &limits, NOW).standing;
+        standing = accept(&standing, &outcome(0, &forbidden), &limits, NOW).standing;
     }
     assert_eq!((standing.health.state, standing.health.consecutive_failures), (KeyState::Degraded, 50));
 }
@@ -161,83 +184,104 @@ fn a_person_disables_until_enabled() {
     assert_eq!(accept(&disabled, &Event::Enable, &LIMITS, NOW).standing.health.state, KeyState::Degraded);
 }
 
-/// An event and the milliseconds that pass before it.
-#[derive(Clone, Debug)]
-enum Step {
-    Outcome(OutcomeClass, Option<u64>, i64),
-    BackoffOver,
-    Restore,
-    Disable,
-    Enable,
+#[test]
+fn a_fault_of_the_keys_own_counts_as_many_times_as_it_took_to_know() {
+    let fault = verdict(OutcomeClass::UpstreamFault, None);
+    let own = |standing: &Standing, now| {
+        accept(
+            standing,
+            &Event::Outcome { generation: 0, verdict: &fault, model: "m", key_specific: true },
+            &LIMITS,
+            now,
+        )
+    };
+    let found = own(&key(KeyState::Active), NOW);
+    assert_eq!((found.standing.health.state, found.failures), (KeyState::Disabled, 3));
+    assert_eq!(found.standing.health.disabled_until, Some(NOW + Duration::from_secs(60)));
+    assert_eq!(found.standing.health.last_class.as_deref(), Some("upstream_fault"));
+    let in_flight = own(&found.standing, NOW);
+    assert_eq!(
+        (in_flight.standing.health.disabled_until, in_flight.failures),
+        (found.standing.health.disabled_until, 1)
+    );
+    let later = NOW + Duration::from_secs(60);
+    let back = accept(&found.standing, &Event::BackoffOver, &LIMITS, later).standing;
+    let again = own(&back, later);
+    assert_eq!((again.standing.health.state, again.failures), (KeyState::Disabled, 1));
+    assert_eq!(again.standing.health.disabled_until, Some(later + Duration::from_secs(120)));
+    let pending = own(&key(KeyState::Pending), NOW);
+    assert_eq!((pending.standing.health.state, pending.failures), (KeyState::Pending, 1));
 }
 
-fn step() -> impl Strategy<Value = (Step, u64)> {
-    let outcome = (select(OutcomeClass::ALL.to_vec()), option::of(0..100_000_u64), 0..3_i64)
-        .prop_map(|(class, wait, behind)| Step::Outcome(class, wait, behind));
-    let step = prop_oneof![
-        12 => outcome,
-        4 => Just(Step::BackoffOver),
-        1 => Just(Step::Restore),
-        1 => Just(Step::Disable),
-        1 => Just(Step::Enable),
+#[test]
+fn a_policy_decides_instead_of_the_class() {
+    use Consequence::{Degrade, Disable, Invalidate, Rest, Spare};
+    let (five, minute) = (Duration::from_secs(300), Duration::from_secs(60));
+    let rows = [
+        (OutcomeClass::KeyInvalid, Spare, KeyState::Active, None, None, 0),
+        (OutcomeClass::UpstreamFault, Degrade(None), KeyState::Degraded, None, None, 1),
+        (OutcomeClass::UpstreamFault, Degrade(Some(five)), KeyState::Disabled, Some(five), None, 1),
+        (OutcomeClass::RateLimited, Disable(Some(five)), KeyState::Disabled, Some(five), None, 0),
+        (OutcomeClass::ClientError, Disable(None), KeyState::Disabled, Some(minute), None, 0),
+        (OutcomeClass::UpstreamFault, Invalidate, KeyState::Invalid, None, None, 1),
+        (OutcomeClass::KeyInvalid, Rest(five), KeyState::Active, None, Some(five), 0),
     ];
-    (step, 0..4_000_000_u64)
-}
-
-fn take(standing: &Standing, step: &Step, now: Timestamp) -> Transition {
-    match step {
-        Step::Outcome(class, wait, behind) => {
-            let verdict = verdict(*class, *wait);
-            let generation = standing.health.generation - behind;
-            accept(standing, &Event::Outcome { generation, verdict: &verdict }, &LIMITS, now)
-        }
-        Step::BackoffOver => accept(standing, &Event::BackoffOver, &LIMITS, now),
-        Step::Restore => accept(standing, &Event::Restore, &LIMITS, now),
-        Step::Disable => accept(standing, &Event::Disable, &LIMITS, now),
-        Step::Enable => accept(standing, &Event::Enable, &LIMITS, now),
-    }
-}
-
-proptest! {
-    #[test]
-    fn no_order_of_events_breaks_a_key(
-        state in select(KeyState::ALL.to_vec()),
-        steps in vec(step(), 0..60),
-    ) {
-        let mut standing = key(state);
-        let mut now = NOW;
-        let mut by_hand = state == KeyState::Disabled;
-        for (step, pause) in steps {
-            now = now + Duration::from_millis(pause);
-            let before = standing.clone();
-            let transition = take(&before, &step, now);
-            standing = transition.standing;
-            let health = &standing.health;
-
-            prop_assert!(health.consecutive_failures >= 0 && health.backoff_level >= 0);
-            prop_assert!((0..=1).contains(&transition.failures));
-            prop_assert!(health.generation >= before.health.generation);
-            if let Step::Outcome(class, _, behind) = step {
-                if behind > 0 {
-                    prop_assert_eq!(&standing, &before, "an outcome of an earlier generation counts for nothing");
-                }
-                if class != OutcomeClass::Success {
-                    prop_assert!(health.backoff_level >= before.health.backoff_level, "the backoff shrinks by success only");
-                }
-            }
-            by_hand = match (step, health.state) {
-                (Step::Disable, _) => true,
-                (_, KeyState::Disabled) => by_hand,
-                _ => false,
-            };
-            if health.state == KeyState::Disabled {
-                prop_assert_eq!(health.disabled_until.is_none(), by_hand);
-                let event = if by_hand { Event::Enable } else { Event::BackoffOver };
-                let due = health.disabled_until.unwrap_or(now);
-                prop_assert_eq!(accept(&standing, &event, &LIMITS, due).standing.health.state, KeyState::Degraded);
-            } else {
-                prop_assert!(health.disabled_until.is_none(), "only a disabled key has a backoff");
-            }
+    for (class, consequence, state, disabled, rests, failures) in rows {
+        let after = judged(&key(KeyState::Active), &ruled(class, consequence), NOW);
+        let health = &after.standing.health;
+        assert_eq!((health.state, after.failures), (state, failures), "{consequence:?}");
+        assert_eq!(health.disabled_until, disabled.map(|time| NOW + time), "{consequence:?}");
+        assert_eq!(health.resting_until, rests.map(|time| NOW + time), "{consequence:?}");
+        let rule = (consequence != Spare).then_some("strict / rule 1");
+        assert_eq!(health.last_rule.as_deref(), rule, "{consequence:?}");
+        for class in [OutcomeClass::Success, OutcomeClass::Abandoned] {
+            let spared = judged(&key(KeyState::Active), &ruled(class, consequence), NOW).standing;
+            assert_eq!(spared, key(KeyState::Active), "no policy makes a failure of what is none");
         }
     }
+    let out = judged(&key(KeyState::Active), &ruled(OutcomeClass::UpstreamFault, Disable(Some(five))), NOW).standing;
+    let longer = judged(&out, &ruled(OutcomeClass::UpstreamFault, Disable(Some(2 * five))), NOW).standing;
+    assert_eq!(longer.health.disabled_until, Some(NOW + 2 * five));
+    let in_flight = judged(&out, &ruled(OutcomeClass::UpstreamFault, Disable(None)), NOW).standing;
+    assert_eq!(in_flight.health.disabled_until, out.health.disabled_until);
+    let without = Verdict {
+        ruling: Some(Ruling { policy: "p".into(), consequence: None }),
+        ..verdict(OutcomeClass::KeyInvalid, None)
+    };
+    let health = judged(&key(KeyState::Active), &without, NOW).standing.health;
+    assert_eq!((health.state, health.last_rule.as_deref()), (KeyState::Invalid, Some("p")));
+}
+
+#[test]
+fn a_limit_of_the_account_sends_its_other_keys_to_rest() {
+    let until = NOW + Duration::from_secs(9);
+    let told = |state, model| accept(&key(state), &Event::Rest { until, model }, &LIMITS, NOW).standing.health;
+    let rested = told(KeyState::Pending, None);
+    assert_eq!((rested.state, rested.resting_until, rested.last_class), (KeyState::Pending, Some(until), None));
+    let rested = told(KeyState::Active, Some("m"));
+    assert_eq!((rested.resting_until, rested.models[0].resting_until), (None, Some(until)));
+    assert_eq!(told(KeyState::Invalid, None), key(KeyState::Invalid).health);
+    let late = accept(&key(KeyState::Active), &Event::Rest { until: NOW, model: None }, &LIMITS, NOW);
+    assert_eq!(late.standing, key(KeyState::Active));
+}
+
+#[test]
+fn a_person_invalidates_and_restores() {
+    let invalid = accept(&key(KeyState::Active), &Event::Invalidate, &LIMITS, NOW);
+    let health = &invalid.standing.health;
+    assert_eq!((health.state, health.last_rule.as_deref(), invalid.failures), (KeyState::Invalid, Some("by-hand"), 0));
+    assert_eq!(health.next_validation_at, Some(NOW + LIMITS.validation_interval));
+    let restored = accept(&invalid.standing, &Event::Restore, &LIMITS, NOW);
+    assert!(restored.reset_failures && restored.standing.is_clean());
+}
+
+#[test]
+fn texts_fit_into_the_database() {
+    let long = Verdict { message: "é".repeat(2_000), ..verdict(OutcomeClass::KeyForbidden, None) };
+    let policy = Ruling { policy: "ü".repeat(200).into(), consequence: None };
+    let health = judged(&key(KeyState::Active), &Verdict { ruling: Some(policy), ..long }, NOW).standing.health;
+    assert_eq!(
+        (health.last_error.map(|text| text.len()), health.last_rule.map(|text| text.len())),
+        (Some(2048), Some(254))
+    );
 }
