@@ -188,7 +188,8 @@ impl Nursery {
 }
 
 impl Member {
-    fn route(&self) -> GroupRoute {
+    /// The group as the data path needs it.
+    pub(crate) fn route(&self) -> GroupRoute {
         GroupRoute {
             group: self.group.clone(),
             settings: self.settings.clone(),

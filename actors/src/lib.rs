@@ -19,5 +19,7 @@ pub mod pool;
 mod respawn;
 pub mod runtime;
 mod sync;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod validation;

@@ -21,6 +21,7 @@ mod settings;
 mod tables;
 mod text;
 mod unlock;
+mod validation;
 
 use std::{path::Path, sync::Arc};
 
@@ -30,6 +31,7 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
+    validation::ValidationFilter,
 };
 use self::{
     dialect::Dialect,

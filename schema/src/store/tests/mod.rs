@@ -5,6 +5,7 @@ mod groups;
 mod keys;
 mod opening;
 mod trouble;
+mod validation;
 
 use serde_json::Map;
 use tempfile::TempDir;
