@@ -1,7 +1,7 @@
 //! GPT-Load: a transparent gateway between applications and AI providers.
 //!
 //! `proxy` is the data path, `channel` knows the providers' formats, `upstream` makes the outbound calls, `admin` serves
-//! the management API, `config` reads the configuration, `node` puts the parts together, `cli` is the command line.
+//! the management API, `validation` makes the calls that prove keys, `config` reads the configuration, `node` puts the parts together, `cli` is the command line.
 
 pub mod admin;
 pub mod channel;
@@ -14,3 +14,4 @@ pub mod server;
 pub mod setup;
 pub mod telemetry;
 pub mod upstream;
+pub mod validation;

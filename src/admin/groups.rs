@@ -20,7 +20,7 @@ use super::{
 };
 
 /// The group id in the path.
-pub(super) struct PathId(GroupId);
+pub(super) struct PathId(pub(super) GroupId);
 
 impl FromRequest for PathId {
     type Error = ApiError;

@@ -2,7 +2,7 @@
 //!
 //! The data path asks here how a request is shaped for its provider ([`path`], [`query`], [`credential`], [`headers`],
 //! [`inspect`], [`splice`], [`model`], [`stream`]), what an answer means ([`classify`]), what it cost ([`tap`]), and how
-//! to answer in the provider's own words ([`error`], [`models`]).
+//! to answer in the provider's own words ([`error`], [`models`]). [`validation`] is the call that proves a key.
 
 pub mod classify;
 pub mod credential;
@@ -19,3 +19,4 @@ pub mod splice;
 pub mod sse;
 pub mod stream;
 pub mod tap;
+pub mod validation;
