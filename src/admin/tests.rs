@@ -8,3 +8,4 @@ mod keys;
 mod legacy;
 mod settings;
 mod support;
+mod validation;
