@@ -1,4 +1,5 @@
 use super::*;
+use crate::key::KeyState::{Active, Disabled, Invalid, Pending};
 
 async fn matching(fixture: &Fixture, group: GroupId, filter: &ValidationFilter) -> Vec<i64> {
     let (mut all, mut after) = (Vec::new(), None);
@@ -18,8 +19,8 @@ async fn keys_are_chosen_by_age_state_and_last_validation_page_by_page() {
     let (group, other) = (fixture.group("one").await.id, fixture.group("two").await.id);
     fixture.keys(other, &["sk-other"]).await;
     let mut ids = Vec::new();
-    let ages = [(0, KeyState::Pending), (10, KeyState::Pending), (10, KeyState::Invalid), (20, KeyState::Active)];
-    for (at, state) in ages.into_iter().chain([(30, KeyState::Invalid)]) {
+    let ages = [(0, Pending), (10, Pending), (10, Invalid), (20, Active)];
+    for (at, state) in ages.into_iter().chain([(30, Invalid)]) {
         let value = [Secret::from(format!("sk-{}", ids.len()))];
         let at = Timestamp(NOW.0 + at);
         let added = fixture.writer.insert_keys(group, &value, state, KeySource::Manual, at).await.expect("added");
@@ -33,7 +34,6 @@ async fn keys_are_chosen_by_age_state_and_last_validation_page_by_page() {
     };
     fixture.writer.commit(&[validated(1, 50), validated(4, 60)], &[], NOW).await.expect("committed");
 
-    use KeyState::{Active, Disabled, Invalid, Pending};
     for (since, states, before, expected) in [
         (0, &[Pending, Invalid][..], None, &[0, 1, 2, 4][..]),
         (10, &[Pending, Invalid], None, &[1, 2, 4]),
