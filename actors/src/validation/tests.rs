@@ -103,7 +103,7 @@ impl Node {
         group
     }
 
-    async fn set(&self, name: &str, value: &str) {
+    async fn store_setting(&self, name: &str, value: &str) {
         let values = BTreeMap::from([(name.to_owned(), Some(value.to_owned()))]);
         self.execute(Command::PutSettings(values)).await;
     }
@@ -171,7 +171,7 @@ async fn a_task_counts_every_key_once_and_the_pool_learns_of_all() {
 #[actix_rt::test]
 async fn whoever_asks_there_are_never_more_calls_than_places() {
     let node = Node::start().await;
-    node.set("key_validation_concurrency", "3").await;
+    node.store_setting("key_validation_concurrency", "3").await;
     let group = node.group_of("default", KeyState::Pending, &keys("key_forbidden", 60)).await;
     let played = Played::ending(30);
     node.begin(&played);
@@ -192,7 +192,7 @@ async fn whoever_asks_there_are_never_more_calls_than_places() {
     let groups = [group];
     let ahead = async {
         until("some are asked", || played.asked() >= 30).await;
-        node.set("key_validation_concurrency", "2").await;
+        node.store_setting("key_validation_concurrency", "2").await;
         played.peak.store(0, Ordering::SeqCst);
         until("those of the former limit leave", || played.in_flight() <= 3).await;
         played.may_end.add_permits(10_000);
@@ -211,7 +211,7 @@ async fn whoever_asks_there_are_never_more_calls_than_places() {
 #[actix_rt::test]
 async fn all_places_are_used() {
     let node = Node::start().await;
-    node.set("key_validation_concurrency", "7").await;
+    node.store_setting("key_validation_concurrency", "7").await;
     let group = node.group_of("default", KeyState::Active, &keys("success", 20)).await;
     let played = Played::ending(0);
     node.begin(&played);
@@ -328,7 +328,7 @@ async fn pending_keys_are_proved_by_the_node_itself() {
 #[actix_rt::test]
 async fn a_provider_that_is_down_is_not_asked_about_every_key() {
     let node = Node::start().await;
-    node.set("key_validation_concurrency", "1").await;
+    node.store_setting("key_validation_concurrency", "1").await;
     let group = node.group_of("default", KeyState::Pending, &keys("upstream_fault", 100)).await;
     let played = Played::prompt();
     node.begin(&played);
@@ -405,7 +405,7 @@ async fn a_follower_asks_nobody_by_itself() {
 #[actix_rt::test]
 async fn many_keys_are_validated_by_a_task_even_when_they_are_of_several_groups() {
     let node = Node::start().await;
-    node.set("key_validation_concurrency", "100").await;
+    node.store_setting("key_validation_concurrency", "100").await;
     let one = node.group_of("one", KeyState::Active, &keys("success", 700)).await;
     let two = node.group_of("two", KeyState::Active, &keys("key_invalid", 301)).await;
     node.begin(&Played::prompt());
