@@ -15,6 +15,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 const LOOK_REST: u32 = 50;
 /// Wait before a key of which nothing was proved is asked again, when the provider names no time.
 const UNPROVED_WAIT: Duration = Duration::from_secs(60);
+/// A key of which something was proved is left alone for so long, even when it is due again at once: whoever decides
+/// when keys are due must not be able to make the node ask without a pause.
+const PROVED_WAIT: Duration = Duration::from_secs(5);
 /// Longest wait that a provider may name.
 const UNPROVED_WAIT_MAX: Duration = Duration::from_secs(60 * 60);
 /// So many keys in a row of which nothing was proved: the provider is down, and the others need not be asked.
@@ -86,7 +89,7 @@ impl Schedule {
     /// A key was asked; `retry_after` is what the provider said.
     pub(crate) fn note(&mut self, key: KeyId, proof: Proof, retry_after: Option<Duration>, now: Timestamp) {
         if proof != Proof::Nothing {
-            self.waits.remove(&key);
+            self.waits.insert(key, now + PROVED_WAIT);
             (self.unproved_in_a_row, self.pauses, self.paused_until) = (0, 0, Timestamp::default());
             return;
         }
@@ -176,7 +179,8 @@ mod tests {
         let mut schedule = Schedule::default();
         schedule.note(KeyId(1), Proof::Nothing, None, at(0));
         schedule.note(KeyId(1), Proof::Refused, None, at(1));
-        assert!(schedule.may_ask(KeyId(1), at(1)), "when it is due again, the key itself knows");
+        assert!(!schedule.may_ask(KeyId(1), at(5_000)));
+        assert!(schedule.may_ask(KeyId(1), at(5_001)), "when it is due again, the key itself knows");
     }
 
     #[test]

@@ -143,6 +143,7 @@ fn counts(task: &Task) -> Vec<u64> {
 #[actix_rt::test]
 async fn a_task_counts_every_key_once_and_the_pool_learns_of_all() {
     let node = Node::start().await;
+    node.store_setting("pool_guard", "false").await;
     let all: Vec<String> =
         ["success", "client_error", "key_invalid", "key_forbidden", "rate_limited", "upstream_fault"]
             .into_iter()
