@@ -1,18 +1,25 @@
 //! The node proves keys at a provider: by itself, by a task, and when it is asked to.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
-use gpt_load_benches::double::{At, Behaviour, Double, Options};
+use gpt_load_actors::commands::{Command, Reply};
+use gpt_load_benches::{
+    double::{At, Behaviour, Double, Options},
+    raw::Client,
+};
 use gpt_load_schema::{
     channel::Channel,
     group::{HeaderAction, HeaderRule},
     ids::GroupId,
-    key::KeyState,
+    key::{KeyHealth, KeySource, KeyState},
+    secret::Secret,
+    store::{KeyDelta, KeyFilter, Store},
+    time::Timestamp,
 };
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use crate::support::{AUTH_KEY, Gateway, PATIENCE, Request, definition};
+use crate::support::{AUTH_KEY, Gateway, PATIENCE, Request, definition, start_node};
 
 impl Gateway {
     async fn api(&self, method: &str, path: &str, body: Value) -> Value {
@@ -181,4 +188,98 @@ async fn calls_go_to_the_upstreams_by_weight_and_end_in_time() {
     assert_eq!(tested["results"][0]["class"], "upstream_fault", "{tested}");
     assert!(tested["total_duration"].as_u64().unwrap() >= 1_000);
     assert!(gateway.key_states(group).await.iter().all(|(_, state)| *state == KeyState::Active));
+}
+
+/// Changes what is stored of the only key of a node that has stopped.
+async fn change_key(folder: &Path, change: impl FnOnce(&mut KeyHealth)) -> KeyHealth {
+    let store = Store::open(folder.join("data/gpt-load.db").to_str().unwrap(), None).await.unwrap();
+    let group = store.groups().await.unwrap().remove(0).id;
+    let key = store.keys_after(group, &KeyFilter::default(), None, 1).await.unwrap().remove(0);
+    let mut health = key.health.clone();
+    change(&mut health);
+    let delta = KeyDelta { id: key.id, health, failures: 0, reset_failures: false };
+    let epoch = store.epoch().await.unwrap();
+    store.writer(epoch).commit(&[delta], &[], Timestamp::now()).await.unwrap();
+    key.health
+}
+
+#[actix_web::test]
+async fn an_invalid_key_is_asked_about_less_and_less_and_returns_when_the_provider_takes_it_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let double = Double::start(Options::default()).unwrap();
+    let env = [("AUTH_KEY", AUTH_KEY)];
+    let hours = |health: &KeyHealth| {
+        let next = health.next_validation_at.expect("it is asked about again");
+        next.since(health.last_failure_at.unwrap().max(health.last_validated_at.unwrap_or_default())).as_secs() / 3600
+    };
+
+    let node = start_node(folder.path(), &env).await.unwrap();
+    let group = definition("default", Channel::OpenAi, &[&double.url()], json!({}));
+    let created = node.runtime().execute(Command::CreateGroup(Box::new(group))).await.unwrap();
+    let Reply::Group(group) = created else { panic!("no group") };
+    let (values, state) = (vec![Secret::from("sk-1")], Some(KeyState::Active));
+    let source = KeySource::Manual;
+    node.runtime().execute(Command::AddKeys { group: group.id, values, state, source }).await.unwrap();
+    double.on_key("sk-1", Behaviour::status(401));
+    let mut client = Client::connect(node.address()).await.unwrap();
+    client.exchange(&Request::chat(false).bytes()).await.unwrap();
+    node.stop().await;
+    assert_eq!(double.requests().len(), 1);
+
+    for wait in [1, 2, 4] {
+        let before = change_key(folder.path(), |health| health.next_validation_at = Some(Timestamp::now())).await;
+        assert_eq!((before.state, hours(&before)), (KeyState::Invalid, wait));
+        double.reset();
+        double.on_key("sk-1", if wait == 4 { Behaviour::ok() } else { Behaviour::status(401) });
+        let node = start_node(folder.path(), &env).await.unwrap();
+        timeout(PATIENCE, double.wait_for(1)).await.expect("the key is asked about");
+        timeout(PATIENCE, double.wait_answered(0)).await.expect("the answer is sent");
+        let pool_knows = || async {
+            node.runtime().flush().await.unwrap();
+            let key = node.store().keys_after(group.id, &KeyFilter::default(), None, 1).await.unwrap().remove(0);
+            key.health.last_validated_at != before.last_validated_at
+        };
+        timeout(PATIENCE, async { while !pool_knows().await {} }).await.expect("the node learns of it");
+        node.stop().await;
+        assert_eq!(double.requests().len(), 1, "once");
+    }
+    let after = change_key(folder.path(), |_| ()).await;
+    assert_eq!((after.state, after.next_validation_at, after.validation_level), (KeyState::Active, None, 0));
+}
+
+#[actix_web::test]
+async fn a_disabled_key_is_proved_when_its_backoff_ends() {
+    let gateway = Gateway::start().await;
+    let settings = json!({"blacklist_threshold": 1, "backoff_initial_seconds": 1});
+    let group = gateway.group("default", Channel::OpenAi, &["sk-1"], settings).await;
+    gateway.double.on_key("sk-1", Behaviour::status(403).times(1));
+    gateway.send(&Request::chat(false)).await;
+    gateway.keys_become(group, &[("sk-1", KeyState::Disabled)]).await;
+    gateway.keys_become(group, &[("sk-1", KeyState::Active)]).await;
+    assert_eq!(gateway.double.requests().len(), 2, "one request, one validation");
+}
+
+#[actix_web::test]
+async fn a_key_that_only_the_test_model_does_not_fit_is_accepted() {
+    let gateway = Gateway::start().await;
+    let group = gateway.group("default", Channel::OpenAi, &[], json!({})).await;
+    gateway.double.on_path("/", Behaviour::status(404).message("no such model"));
+    gateway.add_pending(group, &["sk-1".to_owned()]).await;
+    gateway.keys_become(group, &[("sk-1", KeyState::Active)]).await;
+}
+
+#[actix_web::test]
+async fn what_was_validated_lately_is_in_the_history_and_spared() {
+    let gateway = Gateway::start().await;
+    let all = keys(3);
+    let group =
+        gateway.group("default", Channel::OpenAi, &all.iter().map(String::as_str).collect::<Vec<_>>(), json!({})).await;
+    let path = format!("/api/validation/groups/{group}");
+    let increment = json!({"include_states": ["active"]});
+    assert_eq!(gateway.api("POST", &path, increment.clone()).await["successful_keys"], 3);
+    let history = gateway.api("GET", &format!("{path}/history?hours=1"), json!({})).await["history"].take();
+    assert_eq!((&history["validated_keys"], &history["validation_rate"]), (&json!(3), &json!(1.0)));
+    assert_eq!(gateway.api("POST", &path, increment).await["total_keys"], 0);
+    let again = json!({"include_states": ["active"], "exclude_recently_validated": false});
+    assert_eq!(gateway.api("POST", &path, again).await["total_keys"], 3);
 }
