@@ -1,8 +1,8 @@
 //! GPT-Load: a transparent gateway between applications and AI providers.
 //!
 //! `proxy` is the data path, `channel` knows the providers' formats, `upstream` makes the outbound calls, `policy` applies
-//! people's rules, `admin` serves the management API, `config` reads the configuration, `node` puts the parts together,
-//! `cli` is the command line.
+//! people's rules, `validation` makes the calls that prove keys, `admin` serves the management API, `config` reads the
+//! configuration, `node` puts the parts together, `cli` is the command line.
 
 pub mod admin;
 pub mod channel;
@@ -16,3 +16,4 @@ pub mod server;
 pub mod setup;
 pub mod telemetry;
 pub mod upstream;
+pub mod validation;

@@ -31,6 +31,7 @@ use crate::{
     setup::{first_start, greeting::Greeting, management_key, management_key::Origin, one_file::OneFile},
     telemetry::Telemetry,
     upstream::{Clients, ProxyEnv, Tls},
+    validation::ThreadedProber,
 };
 
 /// How often certificate files are looked at.
@@ -105,6 +106,8 @@ impl Node {
         }
         .text();
 
+        let prober = ThreadedProber::start(Arc::clone(&table), &outbound_tls)?;
+        runtime.begin_validation(Arc::new(prober), &config.node_name);
         let concurrency = ConcurrencyLimit::new(config.max_concurrent_requests);
         let state = Arc::new(ProxyState {
             table,

@@ -195,7 +195,8 @@ impl Nursery {
 }
 
 impl Member {
-    fn route(&self) -> GroupRoute {
+    /// The group as the data path needs it.
+    pub(crate) fn route(&self) -> GroupRoute {
         GroupRoute {
             group: self.group.clone(),
             settings: self.settings.clone(),

@@ -20,5 +20,7 @@ mod resources;
 mod respawn;
 pub mod runtime;
 mod sync;
+pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod validation;

@@ -37,6 +37,8 @@ use crate::{
         leader::Leader,
         logs::{DEFAULT_MAX_BYTES, LogQueue},
     },
+    tasks::Tasks,
+    validation::{Prober, Validation},
 };
 
 /// Threads for groups, at most; a group's actor works for a few microseconds per failure.
@@ -115,6 +117,8 @@ struct Inner {
     resources: Arc<Resources>,
     respawns: Arc<AtomicU64>,
     lease: Arc<dyn Lease>,
+    tasks: Tasks,
+    validation: Validation,
     threads: Threads,
     stopping: AtomicBool,
     retire: Box<dyn Fn() + Send + Sync>,
@@ -170,6 +174,22 @@ impl Runtime {
         reply.await.unwrap_or(Err(CommandError::NoLeader))
     }
 
+    /// Lets the node validate keys: from now on by itself, where it leads, and when it is asked to. `node` is its name.
+    pub fn begin_validation(&self, prober: Arc<dyn Prober>, node: &str) {
+        self.inner.tasks.owned_by(node);
+        self.inner.validation.begin(prober);
+    }
+
+    /// Validations that a person asks for.
+    pub fn validation(&self) -> &Validation {
+        &self.inner.validation
+    }
+
+    /// The long task of the installation.
+    pub fn tasks(&self) -> &Tasks {
+        &self.inner.tasks
+    }
+
     /// Queues a log row for the database; never blocks, never waits. Rows are normally stored within 2 s.
     pub fn record(&self, row: RequestLog) {
         let inner = &self.inner;
@@ -215,6 +235,7 @@ impl Runtime {
         if self.inner.stopping.swap(true, Ordering::AcqRel) {
             return self.inner.threads.ended().await;
         }
+        self.inner.validation.stop();
         if let Err(error) = self.flush().await {
             let RuntimeStats { logs_waiting, .. } = self.stats();
             tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database");
@@ -280,8 +301,17 @@ impl Inner {
                 doubt_sync.nudge(Pump);
             }),
         });
+        let committer = Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone());
+        let tasks = Tasks::default();
+        let validation = Validation::new(
+            store.clone(),
+            committer.clone(),
+            directory.clone(),
+            tasks.clone(),
+            threads.validation.clone(),
+        );
         let leader = Arc::new(Leader {
-            committer: Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone()),
+            committer,
             store,
             directory: directory.clone(),
             groups: groups.clone(),
@@ -297,13 +327,13 @@ impl Inner {
             move |lifeline| Groups::new(born.clone(), lifeline),
             || {},
         );
-        let (work, doubtful) = (jobs.clone(), jobs.clone());
+        let (work, doubtful, validating) = (jobs.clone(), jobs.clone(), validation.clone());
         let writer = Respawner::start(
             "sync".to_owned(),
             threads.sync.clone(),
             sync.clone(),
             respawns.clone(),
-            move |lifeline| SyncActor::new(leader.clone(), work.clone(), lifeline),
+            move |lifeline| SyncActor::new(leader.clone(), work.clone(), validating.clone(), lifeline),
             move || _ = doubtful.push_once(Job::Recover),
         );
         let retire = Box::new(move || {
@@ -312,7 +342,7 @@ impl Inner {
             writer.retire();
         });
         let stopping = AtomicBool::new(false);
-        Self { jobs, sync, directory, logs, resources, respawns, lease, threads, stopping, retire }
+        Self { jobs, sync, directory, logs, resources, respawns, lease, tasks, validation, threads, stopping, retire }
     }
 
     fn queue(&self, job: Job) {
@@ -340,6 +370,7 @@ impl Drop for Inner {
 struct Threads {
     system: System,
     sync: ArbiterHandle,
+    validation: ArbiterHandle,
     groups: Vec<ArbiterHandle>,
     ended: watch::Receiver<bool>,
 }
@@ -352,7 +383,7 @@ impl Threads {
         let run = move || {
             let runner = System::new();
             let count = thread::available_parallelism().map_or(1, usize::from).min(GROUP_THREADS);
-            let arbiters: Vec<Arbiter> = (0..=count).map(|_| Arbiter::new()).collect();
+            let arbiters: Vec<Arbiter> = (0..count + 2).map(|_| Arbiter::new()).collect();
             let handles = arbiters.iter().map(Arbiter::handle).collect::<Vec<_>>();
             if ready.send((System::current(), handles)).is_ok()
                 && let Err(error) = runner.run()
@@ -363,8 +394,9 @@ impl Threads {
         };
         thread::Builder::new().name("actors".to_owned()).spawn(run).map_err(|error| failed(&error))?;
         let (system, mut groups) = handles.await.map_err(|error| failed(&error))?;
-        let sync = groups.pop().ok_or_else(|| failed(&"no thread"))?;
-        Ok(Self { system, sync, groups, ended })
+        let mut single = || groups.pop().ok_or_else(|| failed(&"no thread"));
+        let (sync, validation) = (single()?, single()?);
+        Ok(Self { system, sync, validation, groups, ended })
     }
 
     async fn ended(&self) {

@@ -5,11 +5,11 @@ use actix_web::{
     body::BoxBody,
     http::{StatusCode, header},
 };
-use gpt_load_actors::commands::CommandError;
+use gpt_load_actors::{commands::CommandError, validation::ValidationError};
 use gpt_load_schema::{settings::Language, store::StoreError};
 use serde_json::{Value, json};
 
-use super::{envelope, locale::Text, rule_texts};
+use super::{envelope, locale::Text, messages, rule_texts};
 
 /// How long a client should wait when the database or the leader is away, in seconds.
 const RETRY_AFTER_SECONDS: u64 = 5;
@@ -31,6 +31,10 @@ pub enum ErrorCode {
     MethodNotAllowed,
     /// The name is taken.
     DuplicateResource,
+    /// Another task is running.
+    TaskInProgress,
+    /// No task is running.
+    NoTaskRunning,
     /// The body is larger than the route takes.
     PayloadTooLarge,
     /// Too many failed authentications from one address.
@@ -58,6 +62,10 @@ impl ErrorCode {
                 ("METHOD_NOT_ALLOWED", StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method")
             }
             Self::DuplicateResource => ("DUPLICATE_RESOURCE", StatusCode::CONFLICT, "Resource already exists"),
+            Self::TaskInProgress => {
+                ("TASK_IN_PROGRESS", StatusCode::CONFLICT, "A task is running; wait for its end or cancel it")
+            }
+            Self::NoTaskRunning => ("NO_TASK_RUNNING", StatusCode::CONFLICT, "No task is running"),
             Self::PayloadTooLarge => ("PAYLOAD_TOO_LARGE", StatusCode::PAYLOAD_TOO_LARGE, "Request body too large"),
             Self::TooManyRequests => {
                 ("TOO_MANY_REQUESTS", StatusCode::TOO_MANY_REQUESTS, "Too many failed attempts; try again later")
@@ -190,7 +198,7 @@ impl ApiError {
 
     /// Too many failures from the client's address; asks it to wait.
     pub fn throttled(seconds: u64) -> Self {
-        let mut error = Self::saying(ErrorCode::TooManyRequests, super::messages::TOO_MANY_FAILURES.with(seconds));
+        let mut error = Self::saying(ErrorCode::TooManyRequests, messages::TOO_MANY_FAILURES.with(seconds));
         error.0.retry_after = Some(seconds);
         error
     }
@@ -198,6 +206,12 @@ impl ApiError {
     /// The same error in the shape of the login route.
     pub fn of_login(mut self) -> Self {
         self.0.shape = Shape::Login;
+        self
+    }
+
+    /// The same error under another code.
+    pub fn with_code(mut self, code: ErrorCode) -> Self {
+        self.0.code = code;
         self
     }
 
@@ -282,6 +296,18 @@ impl From<CommandError> for ApiError {
                 Self::fields(ErrorCode::ValidationFailed, broken.iter().map(rule_texts::field_error).collect())
             }
             CommandError::NoLeader => Self::retriable(ErrorCode::ServiceUnavailable),
+        }
+    }
+}
+
+impl From<ValidationError> for ApiError {
+    fn from(error: ValidationError) -> Self {
+        match error {
+            ValidationError::Nothing => Self::saying(ErrorCode::ValidationFailed, messages::NOTHING_TO_VALIDATE),
+            ValidationError::NoSuchGroup => Self::saying(ErrorCode::NotFound, messages::GROUP_UNKNOWN),
+            ValidationError::TaskRunning(_) => Self::saying(ErrorCode::TaskInProgress, messages::TASK_RUNNING),
+            ValidationError::NotReady => Self::retriable(ErrorCode::ServiceUnavailable),
+            ValidationError::Store(error) => error.into(),
         }
     }
 }

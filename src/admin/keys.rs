@@ -100,7 +100,7 @@ pub(super) async fn clear_all(state: web::Data<AdminState>, body: JsonBody) -> A
 
 /// The group and the keys that a request is about. What does not decode comes before an unknown group, and that before
 /// keys that do not parse.
-async fn keys_of_request(state: &AdminState, body: &mut Fields) -> Result<(Group, Vec<Secret>), ApiError> {
+pub(super) async fn keys_of_request(state: &AdminState, body: &mut Fields) -> Result<(Group, Vec<Secret>), ApiError> {
     let id = key_input::group_id(body)?;
     let list: KeyList = key_input::key_list(body)?;
     let group = state.group(id).await?;

@@ -123,6 +123,28 @@ texts! {
     KEYS_RESTORED = "已恢复 {} 个密钥", "{} keys restored", "{} 個のキーを復元しました";
     KEYS_CLEARED_INVALID = "已清除 {} 个无效密钥", "{} invalid keys deleted", "無効なキーを {} 個削除しました";
     KEYS_CLEARED = "已清除 {} 个密钥", "{} keys deleted", "{} 個のキーを削除しました";
+    KEY_NOT_IN_GROUP =
+        "该密钥不在此分组中",
+        "The group does not have this key",
+        "このキーはグループに存在しません";
+    KEY_NOT_ASKED =
+        "该密钥在测试期间被删除或更改",
+        "The key was deleted or restored during the test",
+        "テスト中にキーが削除または復元されました";
+    NO_KEYS_TO_VALIDATE_ON_AGGREGATE =
+        "聚合分组没有自己的密钥，请验证其子分组",
+        "An aggregate group has no keys of its own; validate its sub-groups",
+        "集約グループ自体にキーはありません。サブグループを検証してください";
+    NOTHING_TO_VALIDATE = "没有可验证的密钥", "No key matches; nothing is to be validated", "検証対象のキーがありません";
+    TASK_RUNNING =
+        "已有任务正在运行，请等待其结束或取消",
+        "A task is running; wait for its end or cancel it",
+        "タスクが実行中です。終了を待つか、キャンセルしてください";
+    NO_TASK_RUNNING = "当前没有正在运行的任务", "No task is running", "実行中のタスクはありません";
+    NUMBER_BETWEEN =
+        "必须是 {} 到 {} 之间的整数",
+        "Must be a whole number from {} to {}",
+        "{} から {} までの整数でなければなりません";
 
     SETTINGS_SAVED = "设置已保存", "Settings saved", "設定を保存しました";
 }

@@ -1,6 +1,7 @@
 //! The management API.
 //!
-//! `groups`, `policies`, `keys`, `key_export`, `settings`, `health`, `login` and `legacy` hold the handlers; `endpoint` and [`auth`]
+//! `groups`, `policies`, `keys`, `key_export`, `key_tests`, `validation`, `tasks`, `settings`, `health`, `login` and `legacy`
+//! hold the handlers; `endpoint` and [`auth`]
 //! stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
 //! `messages` hold what people read.
 
@@ -17,6 +18,7 @@ mod health;
 mod key_export;
 mod key_input;
 mod key_object;
+mod key_tests;
 mod keys;
 mod legacy;
 pub mod locale;
@@ -30,7 +32,9 @@ mod reorder;
 mod rule_texts;
 mod settings;
 mod state;
+mod tasks;
 pub mod throttle;
+mod validation;
 
 #[cfg(test)]
 mod tests;
@@ -81,6 +85,13 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/keys/restore-all-invalid").post(keys::restore_all_invalid).guarded())
                 .service(Endpoint::at("/keys/clear-all-invalid").post(keys::clear_all_invalid).guarded())
                 .service(Endpoint::at("/keys/clear-all").post(keys::clear_all).guarded())
+                .service(Endpoint::at("/keys/test-multiple").post(key_tests::test).guarded())
+                .service(Endpoint::at("/keys/validate-group").post(validation::group).guarded())
+                .service(Endpoint::at("/tasks/status").get(tasks::status).guarded())
+                .service(Endpoint::at("/tasks/cancel").post(tasks::cancel).guarded())
+                .service(Endpoint::at("/validation/groups").post(validation::increment_all).guarded())
+                .service(Endpoint::at("/validation/groups/{id}").post(validation::increment).guarded())
+                .service(Endpoint::at("/validation/groups/{id}/history").get(validation::history).guarded())
                 .service(Endpoint::at("/settings").get(settings::all).put(settings::save).guarded())
                 .default_service(web::to(unknown_path)),
         );

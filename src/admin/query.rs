@@ -40,7 +40,8 @@ impl Params {
         value.filter(|value| !value.is_empty())
     }
 
-    fn number<T: FromStr>(&self, name: &str) -> Option<T> {
+    /// The value of `name` as a number; `None` when it is none.
+    pub(super) fn number<T: FromStr>(&self, name: &str) -> Option<T> {
         self.get(name)?.parse().ok()
     }
 

@@ -9,3 +9,4 @@ mod legacy;
 mod policies;
 mod settings;
 mod support;
+mod validation;

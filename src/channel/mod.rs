@@ -3,7 +3,7 @@
 //! The data path asks here how a request is shaped for its provider ([`path`], [`query`], [`credential`], [`headers`],
 //! [`inspect`], [`splice`], [`model`], [`stream`]), what an answer means ([`classify`], [`words`]), what it cost ([`tap`]),
 //! what belongs to the key's account ([`resources`]), and how
-//! to answer in the provider's own words ([`error`], [`models`]).
+//! to answer in the provider's own words ([`error`], [`models`]). [`validation`] is the call that proves a key.
 
 pub mod classify;
 pub mod credential;
@@ -23,5 +23,6 @@ pub mod sse;
 pub mod sticky;
 pub mod stream;
 pub mod tap;
+pub mod validation;
 mod wait;
 pub mod words;

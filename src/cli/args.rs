@@ -89,11 +89,8 @@ pub enum KeysCommand {
     List(ListArgs),
     /// Delete keys named by id, by standard input, or by state
     Delete(DeleteArgs),
-    /// Let the node validate the keys of a group
-    ///
-    /// Needs a node that validates keys itself; where it does not, this says so and ends with exit code 1, and
-    /// `gpt-load validate-keys` does the same from here.
-    Validate(GroupArgs),
+    /// Let the node validate the keys of a group and wait for the end; Ctrl-C cancels it
+    Validate(KeysValidateArgs),
 }
 
 /// What to do with groups.
@@ -191,6 +188,26 @@ pub struct DeleteArgs {
     pub yes: bool,
 }
 
+/// `keys validate`.
+#[derive(Args, Debug)]
+pub struct KeysValidateArgs {
+    /// Name or id of the group
+    #[arg(required_unless_present = "named")]
+    pub group: Option<String>,
+    /// The same, named
+    #[arg(long = "group", value_name = "GROUP", conflicts_with = "group")]
+    pub named: Option<String>,
+    /// Only keys in this state
+    #[arg(long)]
+    pub status: Option<KeyState>,
+    /// Calls at the same time, at most the group's key_validation_concurrency [default: that]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub concurrency: Option<u16>,
+    /// Which node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
 /// `validate-keys`.
 #[derive(Args, Debug)]
 pub struct ValidateArgs {
@@ -273,6 +290,7 @@ mod tests {
             "keys delete default --id 1 2 3",
             "keys delete default --all --yes",
             "keys validate default",
+            "keys validate --group default --status invalid --concurrency 50 --url http://127.0.0.1:3001",
             "groups list -q",
             "groups show default",
             "validate-keys - --channel openai",
@@ -297,6 +315,9 @@ mod tests {
             ("keys import default", ErrorKind::MissingRequiredArgument),
             ("keys list default --page 0", ErrorKind::ValueValidation),
             ("keys list default --page-size 1001", ErrorKind::ValueValidation),
+            ("keys validate", ErrorKind::MissingRequiredArgument),
+            ("keys validate default --group default", ErrorKind::ArgumentConflict),
+            ("keys validate default --status good", ErrorKind::ValueValidation),
             ("keys delete default --all --invalid", ErrorKind::ArgumentConflict),
             ("keys delete default --all --id 1", ErrorKind::ArgumentConflict),
             ("validate-keys keys.txt", ErrorKind::MissingRequiredArgument),

@@ -4,6 +4,7 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, http::Method, rt, web};
@@ -12,8 +13,11 @@ use gpt_load_benches::double::{Behaviour, Double, Options};
 use serde_json::{Value, json};
 
 use super::{
-    args::Cli,
+    access::Access,
+    args::{Cli, NodeArgs},
+    client::NodeClient,
     exit::{CliError, Exit},
+    keys::validate::follow,
     report::Report,
     run_client,
 };
@@ -160,13 +164,76 @@ async fn an_export_that_is_cut_leaves_no_file() {
 }
 
 #[actix_web::test]
-async fn a_node_without_validation_is_not_said_to_validate() {
+async fn a_validation_is_followed_to_its_end() {
+    let asked = AtomicU64::new(0);
+    let node = NodeDouble::start(move |method, path, body| {
+        let task = |done: u64| {
+            json!({"task_type": "KEY_VALIDATION", "is_running": done < 3, "group_name": "default", "processed": done,
+                "total": 3, "started_at": "2026-01-01T00:00:00.000Z"})
+        };
+        match (method.as_str(), path) {
+            ("POST", "/api/keys/validate-group") => {
+                assert_eq!(*body, json!({"group_id": 7, "status": "invalid", "concurrency": 4}));
+                success(&task(0))
+            }
+            ("GET", "/api/tasks/status") => {
+                let done = asked.fetch_add(1, Ordering::Relaxed).min(3);
+                let mut task = task(done);
+                if done == 3 {
+                    task["result"] = json!({"total_keys": 3, "valid_keys": 2, "invalid_keys": 1, "validated_keys": 3, "skipped_keys": 0});
+                }
+                success(&task)
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+    let report = node.run("keys validate --group default --status invalid --concurrency 4").await.unwrap();
+    assert_eq!(report.text, "3 keys: 2 valid, 1 invalid, 0 cannot say");
+    assert_eq!((report.exit, &report.json["result"]["valid_keys"]), (Exit::Partial, &json!(2)));
+}
+
+#[actix_web::test]
+async fn an_interrupt_cancels_the_validation_and_waits_for_its_end() {
+    let cancelled = AtomicBool::new(false);
+    let node = NodeDouble::start(move |method, path, _| {
+        if (method.as_str(), path) == ("POST", "/api/tasks/cancel") {
+            assert!(!cancelled.swap(true, Ordering::Relaxed), "once is enough");
+        }
+        let mut task = json!({"is_running": !cancelled.load(Ordering::Relaxed), "total": 9, "started_at": "then"});
+        if cancelled.load(Ordering::Relaxed) {
+            task["error"] = json!("cancelled");
+            task["result"] = json!({"valid_keys": 4, "invalid_keys": 0});
+        }
+        success(&task)
+    });
+    let args = NodeArgs { url: Some(node.url.clone()), auth_key_file: Some(node.path("key")) };
+    let client = NodeClient::new(&Access::find(&args).unwrap()).unwrap();
+    let presses = AtomicU64::new(0);
+    let interrupt = || {
+        let is_first = presses.fetch_add(1, Ordering::Relaxed) == 0;
+        async move {
+            if !is_first {
+                std::future::pending::<()>().await;
+            }
+        }
+    };
+    let task = json!({"is_running": true, "total": 9, "started_at": "then"});
+    let report = follow(&client, task, true, interrupt).await.unwrap();
+    assert_eq!(report.exit, Exit::Partial);
+    assert!(report.text.ends_with("the task did not come to its end: cancelled"), "{}", report.text);
+    let replaced = json!({"is_running": true, "total": 9, "started_at": "before"});
+    let error = follow(&client, replaced, true, std::future::pending).await.unwrap_err();
+    assert!(error.message.contains("another task"), "{error}");
+}
+
+#[actix_web::test]
+async fn a_validation_that_does_not_begin_says_why() {
     let node = NodeDouble::start(|_, _, _| {
-        HttpResponse::NotFound().json(json!({"code": "NOT_FOUND", "message": "Resource not found"}))
+        HttpResponse::Conflict().json(json!({"code": "TASK_IN_PROGRESS", "message": "A task is running"}))
     });
     let error = node.run("keys validate default").await.unwrap_err();
     assert_eq!(error.exit, Exit::Failure);
-    assert!(error.message.contains("nothing was validated"), "{error}");
+    assert!(error.message.contains("A task is running"), "{error}");
 }
 
 #[actix_web::test]

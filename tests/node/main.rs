@@ -28,3 +28,4 @@ mod set_ups;
 mod support;
 mod tap;
 mod transport;
+mod validation;

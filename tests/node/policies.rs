@@ -18,12 +18,6 @@ use serde_json::{Value, json};
 use crate::support::{AUTH_KEY, Gateway, Request, code, definition};
 
 impl Gateway {
-    async fn api(&self, method: &str, path: &str, body: &Value) -> Value {
-        let answer = self.send(&Request::new(method, path).key(AUTH_KEY).json(body)).await;
-        assert_eq!(answer.head.status, 200, "{method} {path}: {}", answer.json());
-        answer.json()["data"].take()
-    }
-
     /// Makes policies and attaches them to a group, in this order; answers their ids.
     async fn policies(&self, group: GroupId, policies: &[(&str, Value)]) -> Vec<i64> {
         let mut ids = Vec::new();

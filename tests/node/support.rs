@@ -138,6 +138,13 @@ impl Gateway {
         tokio::time::timeout(PATIENCE, client.exchange(&request.bytes())).await.expect("an answer").unwrap()
     }
 
+    /// Calls the management API; answers the data.
+    pub(crate) async fn api(&self, method: &str, path: &str, body: &Value) -> Value {
+        let answer = self.send(&Request::new(method, path).key(AUTH_KEY).json(body)).await;
+        assert_eq!(answer.head.status, 200, "{method} {path}: {}", answer.json());
+        answer.json()["data"].take()
+    }
+
     /// Resolves when no request is in flight: a client, or the double, may see the end of one a moment before its place is
     /// free again.
     pub(crate) async fn idle(&self) {

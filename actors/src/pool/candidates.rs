@@ -35,14 +35,34 @@ impl Candidate {
 }
 
 impl PoolHandle {
-    /// Keys whose validation is due at `now`, those that wait longest first, at most `limit`. Looks at every key.
-    pub fn due_for_validation(&self, now: Timestamp, limit: usize) -> Vec<Candidate> {
+    /// Keys whose validation is due at `now` and that `may_ask` lets pass, those that wait longest first, at most
+    /// `limit`. Looks at every key.
+    pub fn due_for_validation(&self, now: Timestamp, limit: usize, may_ask: impl Fn(KeyId) -> bool) -> Vec<Candidate> {
         let snapshot = self.shared.snapshot.load();
         let slots = snapshot.table.iter().filter(|slot| slot.resting_until() <= now);
-        let mut due: Vec<_> =
-            slots.filter_map(|slot| Some((due_since(slot).filter(|due| *due <= now)?, slot))).collect();
+        let due = slots.filter_map(|slot| Some((due_since(slot).filter(|due| *due <= now)?, slot)));
+        let mut due: Vec<_> = due.filter(|(_, slot)| may_ask(slot.id())).collect();
         due.sort_by_key(|(due, slot)| (*due, slot.id()));
         due.into_iter().take(limit).map(|(due, slot)| Candidate::of(slot, due)).collect()
+    }
+
+    /// Ids of the keys in this state, ascending; `None` = in any.
+    pub fn ids(&self, state: Option<KeyState>) -> Vec<KeyId> {
+        let snapshot = self.shared.snapshot.load();
+        let slots = snapshot.table.iter().filter(|slot| state.is_none_or(|state| slot.state() == state));
+        slots.map(|slot| slot.id()).collect()
+    }
+
+    /// The next key that the pool guard may hold back, in a circle by id after `last`: a degraded one, else one that is
+    /// out.
+    pub fn next_doubtful(&self, last: Option<KeyId>, now: Timestamp) -> Option<Candidate> {
+        let snapshot = self.shared.snapshot.load();
+        let next = |is_meant: fn(KeyState) -> bool| {
+            let meant = || snapshot.table.iter().filter(|slot| is_meant(slot.state()));
+            meant().find(|slot| last.is_none_or(|last| slot.id() > last)).or_else(|| meant().next())
+        };
+        let slot = next(|state| state == KeyState::Degraded).or_else(|| next(|state| !state.is_selectable()));
+        slot.map(|slot| Candidate::of(slot, now))
     }
 
     /// The key for a validation that a person asks for; `None` when the pool has no such key.

@@ -102,6 +102,11 @@ impl Committer {
         }
     }
 
+    /// Whether this node leads; stands for election when nobody is known to.
+    pub(crate) async fn leads(&self) -> bool {
+        self.lease.current().is_some() || self.lease.lead(Epoch(0)).await.is_some()
+    }
+
     /// Rows and changes that are not in the database yet.
     pub(crate) fn waiting(&self) -> usize {
         let unfinished: usize = self.unfinished.lock().batches.iter().map(|batch| batch.len()).sum();

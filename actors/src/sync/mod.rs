@@ -21,6 +21,7 @@ use self::leader::Leader;
 use crate::{
     commands::{Command, CommandError, Reply},
     respawn::Lifeline,
+    validation::Validation,
 };
 
 /// Wake-ups are few, whoever wakes; work waits in [`JobQueue`].
@@ -36,6 +37,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 /// How often log rows past their retention are looked for.
 const PRUNE_EVERY: Duration = Duration::from_secs(5 * 60);
+/// How often due keys are looked for; each group has a pace of its own on top.
+const VALIDATE_EVERY: Duration = Duration::from_millis(250);
 /// Wait before a pool is compared with the database again after that failed.
 const RESYNC_AGAIN: Duration = Duration::from_secs(1);
 
@@ -108,6 +111,7 @@ impl JobQueue {
 pub(crate) struct SyncActor {
     leader: Arc<Leader>,
     jobs: Arc<JobQueue>,
+    validation: Validation,
     busy: bool,
     pause: Pause,
     _lifeline: Lifeline<Self>,
@@ -147,8 +151,13 @@ enum Done {
 }
 
 impl SyncActor {
-    pub(crate) fn new(leader: Arc<Leader>, jobs: Arc<JobQueue>, lifeline: Lifeline<Self>) -> Self {
-        Self { leader, jobs, busy: false, pause: Pause::default(), _lifeline: lifeline }
+    pub(crate) fn new(
+        leader: Arc<Leader>,
+        jobs: Arc<JobQueue>,
+        validation: Validation,
+        lifeline: Lifeline<Self>,
+    ) -> Self {
+        Self { leader, jobs, validation, busy: false, pause: Pause::default(), _lifeline: lifeline }
     }
 
     fn pump(&mut self, ctx: &mut Context<Self>) {
@@ -267,6 +276,7 @@ impl Actor for SyncActor {
             actor.jobs.push(Job::Prune);
             actor.pump(ctx);
         });
+        ctx.run_interval(VALIDATE_EVERY, |actor, _| actor.validation.tick());
         self.pump(ctx);
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Node {
     pub(crate) runtime: Runtime,
     pub(crate) store: Store,
     pub(crate) sink: Arc<Sink>,
-    dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl Node {
@@ -156,14 +156,12 @@ impl RoutingSink for Sink {
     }
 }
 
-/// Settings that only `blacklist_threshold` and `pool_guard` change.
-struct Fixed;
+/// Settings as stored, the same for every group.
+pub(crate) struct Fixed;
 
 impl SettingsSource for Fixed {
     fn system(&self, rows: &BTreeMap<String, String>) -> Settings {
-        let threshold = rows.get("blacklist_threshold").and_then(|text| text.parse().ok());
-        let pool_guard = rows.get("pool_guard").is_none_or(|text| text == "true");
-        Settings { blacklist_threshold: threshold.unwrap_or(3), pool_guard, ..Settings::defaults() }
+        Settings::from_rows(rows).0
     }
 
     fn effective(&self, system: &Settings, _: &Group) -> Settings {

@@ -1,7 +1,7 @@
 //! The actors over a real database.
 
 mod commands;
-mod fixture;
+pub(crate) mod fixture;
 mod guard;
 mod orders;
 mod outcomes;

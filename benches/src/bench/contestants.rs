@@ -39,6 +39,11 @@ pub(crate) fn slow_provider(program: &Path, dir: &Path) -> anyhow::Result<Contes
     double("slow-provider", program, dir, "events=1;delay-event-ms=600000")
 }
 
+/// The provider double with answers that take their time.
+pub(crate) fn delayed_provider(program: &Path, dir: &Path, millis: u64) -> anyhow::Result<Contestant> {
+    double("delayed-provider", program, dir, &format!("words=5;delay-head-ms={millis}"))
+}
+
 fn double(name: &'static str, program: &Path, dir: &Path, base: &str) -> anyhow::Result<Contestant> {
     let addr = free_addr()?;
     let mut command = Command::new(program);

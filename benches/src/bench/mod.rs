@@ -10,6 +10,9 @@ mod contestants;
 mod figures;
 mod measure;
 mod process;
+mod validation;
+
+pub use validation::{ValidationOptions, provider_beside, run_validation};
 
 use contestants::Contestant;
 use figures::{Measured, median};

@@ -1,19 +1,22 @@
 //! The bench runner as a program; `docs/BENCHMARKS.md` says how to read its table.
 
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
-use gpt_load_benches::bench::{Options, run};
+use clap::{Parser, Subcommand};
+use gpt_load_benches::bench::{Options, ValidationOptions, provider_beside, run, run_validation};
 
 /// Measures the node against nginx and against the provider alone, in one run.
 #[derive(Debug, Parser)]
 struct Arguments {
+    /// What to measure; without it the data path.
+    #[command(subcommand)]
+    what: Option<What>,
     /// Program of the node, built for release.
-    #[arg(long, default_value = "target/release/gpt-load")]
+    #[arg(long, global = true, default_value = "target/release/gpt-load")]
     gateway: PathBuf,
     /// Measure the provider and nginx only.
     #[arg(long)]
@@ -28,11 +31,21 @@ struct Arguments {
     #[arg(long)]
     rounds: Option<usize>,
     /// Write the result here as JSON.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Exit with status 1 when a target is missed.
-    #[arg(long)]
+    #[arg(long, global = true)]
     strict: bool,
+}
+
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum What {
+    /// Keys that the node proves a second at a provider that takes 50 ms, with 100 calls at the same time.
+    Validation {
+        /// Keys to be proved.
+        #[arg(long, default_value_t = 10_000)]
+        keys: usize,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -40,28 +53,39 @@ fn main() -> anyhow::Result<ExitCode> {
     gpt_load_benches::raise_open_files();
     let own = std::env::current_exe().context("cannot find this program")?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let (rounds, time, streams, limit) = if arguments.quick {
-        (2, Duration::from_millis(800), vec![1_000], Duration::from_secs(40))
-    } else {
-        (5, Duration::from_secs(2), vec![1_000, 10_000], Duration::from_secs(170))
-    };
-    let options = Options {
-        gateway: (!arguments.no_gateway).then_some(arguments.gateway),
-        nginx: Some(arguments.nginx).filter(|path| path.exists()),
-        provider: own.parent().unwrap_or(Path::new(".")).join("provider-double"),
-        rounds: arguments.rounds.unwrap_or(rounds),
-        time,
-        streams,
-        limit,
-        workers,
-    };
+    let provider = provider_beside(&own);
     let mut progress = std::io::stderr();
     // Progress that cannot be shown does not matter.
-    let outcome = run(&options, &mut |doing| _ = writeln!(progress, "{doing}"))?;
+    let mut tell = |doing: &str| _ = writeln!(progress, "{doing}");
+    let outcome = match arguments.what {
+        Some(What::Validation { keys }) => {
+            let gateway = arguments.gateway.clone();
+            run_validation(&ValidationOptions { gateway, provider, keys, workers }, &mut tell)?
+        }
+        None => run(&data_path(&arguments, provider, workers), &mut tell)?,
+    };
     write!(std::io::stdout(), "{}", outcome.table)?;
     if let Some(path) = &arguments.json {
         std::fs::write(path, format!("{:#}\n", outcome.json))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(if arguments.strict && !outcome.met { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+}
+
+fn data_path(arguments: &Arguments, provider: PathBuf, workers: usize) -> Options {
+    let (rounds, time, streams, limit) = if arguments.quick {
+        (2, Duration::from_millis(800), vec![1_000], Duration::from_secs(40))
+    } else {
+        (5, Duration::from_secs(2), vec![1_000, 10_000], Duration::from_secs(170))
+    };
+    Options {
+        gateway: (!arguments.no_gateway).then(|| arguments.gateway.clone()),
+        nginx: Some(arguments.nginx.clone()).filter(|path| path.exists()),
+        provider,
+        rounds: arguments.rounds.unwrap_or(rounds),
+        time,
+        streams,
+        limit,
+        workers,
+    }
 }

@@ -115,6 +115,7 @@ impl Double {
             base: options.base,
             body_limit: options.body_limit,
             connections: AtomicU64::new(0),
+            crowd: server::Crowd::default(),
             scheme: if options.tls { "https" } else { "http" },
         });
         let (stop, stopped) = watch::channel(false);
@@ -169,6 +170,11 @@ impl Double {
     /// Connections accepted so far (over TLS: with a complete handshake).
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// The most requests that were being answered at the same time since the last call, or since the start.
+    pub fn take_peak(&self) -> u64 {
+        self.shared.crowd.take_peak()
     }
 
     /// Resolves when at least `count` requests have come, with all of them. Waits without end: a test sets its own bound.

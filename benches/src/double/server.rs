@@ -33,7 +33,37 @@ pub(crate) struct Shared {
     pub(crate) base: Behaviour,
     pub(crate) body_limit: usize,
     pub(crate) connections: AtomicU64,
+    pub(crate) crowd: Crowd,
     pub(crate) scheme: &'static str,
+}
+
+/// How many requests are here at the same time.
+#[derive(Debug, Default)]
+pub(crate) struct Crowd {
+    present: AtomicU64,
+    peak: AtomicU64,
+}
+
+impl Crowd {
+    fn enter(&self) -> Present<'_> {
+        let present = self.present.fetch_add(1, Ordering::Relaxed) + 1;
+        self.peak.fetch_max(present, Ordering::Relaxed);
+        Present(self)
+    }
+
+    /// The most since the last call; those that are here count again from now on.
+    pub(crate) fn take_peak(&self) -> u64 {
+        self.peak.swap(self.present.load(Ordering::Relaxed), Ordering::Relaxed)
+    }
+}
+
+/// A request from its head to the last byte of its answer.
+struct Present<'a>(&'a Crowd);
+
+impl Drop for Present<'_> {
+    fn drop(&mut self) {
+        self.0.present.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A listening socket with room for bursts of connections.
@@ -100,6 +130,7 @@ async fn exchange(mut conn: Conn, number: u64, shared: &Shared) -> Next {
     if head.path().starts_with("/__double") {
         return control_exchange(conn, &head, shared).await;
     }
+    let _present = shared.crowd.enter();
     let key = head.key().map(|key| key.into_owned());
     let asked = head.header("x-double").map(Behaviour::parse).transpose();
     let mut how = match asked {

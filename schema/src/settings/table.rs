@@ -200,7 +200,6 @@ settings! {
         min: Some(1),
         required: true,
         unit: "min",
-        planned: true,
         name: Text::new("密钥验证间隔", "Key validation interval", "キー検証の間隔"),
         description: Text::new(
             "后台验证失效密钥的间隔；每次失败后加倍，最长 24 小时。",
@@ -213,7 +212,6 @@ settings! {
         default: "10",
         min: Some(1),
         required: true,
-        planned: true,
         name: Text::new("密钥验证并发数", "Key validation concurrency", "キー検証の同時実行数"),
         description: Text::new(
             "每个分组同时进行的密钥验证数量。",
@@ -227,7 +225,6 @@ settings! {
         min: Some(1),
         required: true,
         unit: "s",
-        planned: true,
         name: Text::new("密钥验证超时", "Key validation timeout", "キー検証のタイムアウト"),
         description: Text::new(
             "单次密钥验证请求的时限。",

@@ -23,6 +23,7 @@ mod settings;
 mod tables;
 mod text;
 mod unlock;
+mod validation;
 
 use std::{path::Path, sync::Arc};
 
@@ -32,6 +33,7 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
+    validation::ValidationFilter,
 };
 use self::{
     dialect::Dialect,

@@ -1,6 +1,5 @@
 //! `gpt-load validate-keys`: proves the keys of a file, without a node.
 
-mod call;
 mod probe;
 mod summary;
 mod verdict;
@@ -9,7 +8,7 @@ use std::{path::Path, rc::Rc, time::Duration};
 
 use futures_util::{StreamExt, stream};
 
-use self::{call::Call, probe::Probe, summary::Summary, verdict::Finding};
+use self::{probe::Probe, summary::Summary, verdict::Finding};
 use super::{
     args::ValidateArgs,
     exit::CliError,
@@ -17,7 +16,10 @@ use super::{
     progress::Progress,
     report::Report,
 };
-use crate::config::{Config, process_environment};
+use crate::{
+    channel::validation::{self, Call, InvalidEndpoint},
+    config::{Config, process_environment},
+};
 
 /// Makes one cheap, real call per key and says what it proved.
 ///
@@ -27,9 +29,9 @@ pub(super) async fn run(args: &ValidateArgs, quiet: bool) -> Result<Report, CliE
     let loaded = Config::load(Path::new("."), process_environment()).map_err(|errors| {
         CliError::usage(errors.to_string()).advise("The outbound proxy and TLS settings come from there.")
     })?;
-    let model = args.model.as_deref().unwrap_or_else(|| call::default_model(args.channel));
-    let call = Call::new(args.channel, model, args.endpoint.as_deref())?;
-    let upstream = args.upstream.as_deref().unwrap_or_else(|| call::default_upstream(args.channel));
+    let model = args.model.as_deref().unwrap_or_else(|| validation::default_model(args.channel));
+    let call = Call::new(args.channel, model, args.endpoint.as_deref()).map_err(|error| refused(args, error))?;
+    let upstream = args.upstream.as_deref().unwrap_or_else(|| validation::default_upstream(args.channel));
     let probe = Rc::new(Probe::new(upstream, call, Duration::from_secs(args.timeout), &loaded.config)?);
     let keys = key_text::read_file(&args.file)?;
 
@@ -60,4 +62,14 @@ pub(super) async fn run(args: &ValidateArgs, quiet: bool) -> Result<Report, CliE
         file.finish()?;
     }
     Ok(Summary { findings: &findings, repeated: keys.repeated, written: args.write_valid.as_deref() }.report())
+}
+
+fn refused(args: &ValidateArgs, error: InvalidEndpoint) -> CliError {
+    let endpoint = args.endpoint.as_deref().unwrap_or_default();
+    CliError::usage(match error {
+        InvalidEndpoint::NoPath => format!("--endpoint {endpoint:?} is no path; it begins with /"),
+        InvalidEndpoint::OfModel => {
+            format!("the channel {} makes its path of the model; leave --endpoint out", args.channel)
+        }
+    })
 }

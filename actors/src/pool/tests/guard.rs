@@ -211,9 +211,9 @@ fn a_validation_that_succeeds_frees_all() {
     let mut pool = Pool::guarded(20);
     let mut clock = NOW;
     serve(&mut pool, 500, &mut clock, |_| OutcomeClass::KeyForbidden);
-    let [first, second] = [(); 2].map(|()| pool.handle.held_candidate(clock).map(|key| key.id));
-    assert!(first.is_some() && second.is_some() && first != second, "each in its turn");
-    let candidate = pool.handle.held_candidate(clock).expect("keys are held");
+    let first = pool.handle.next_doubtful(None, clock).expect("keys are held");
+    let candidate = pool.handle.next_doubtful(Some(first.id), clock).expect("keys are held");
+    assert_ne!(first.id, candidate.id, "each in its turn");
     let upstream = pool.upstream.clone();
     let asked = Asked { upstream: &upstream, model: "" };
     pool.handle.validated(&candidate, verdict(OutcomeClass::KeyForbidden, None), asked, clock);
@@ -222,7 +222,7 @@ fn a_validation_that_succeeds_frees_all() {
     pool.handle.validated(&candidate, verdict(OutcomeClass::Success, None), asked, clock);
     pool.apply(clock);
     assert_eq!((pool.handle.guard().len(), pool.handle.counts().active), (0, 20));
-    assert!(pool.handle.held_candidate(clock).is_none());
+    assert!(pool.handle.next_doubtful(None, clock).is_none());
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod opening;
 mod policies;
 mod resources;
 mod trouble;
+mod validation;
 
 use serde_json::Map;
 use tempfile::TempDir;

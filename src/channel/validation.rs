@@ -1,21 +1,30 @@
 //! The validation call of each channel (management-api.md 6.1): the smallest question that only a good key gets answered.
 
-use gpt_load_schema::channel::Channel;
+use gpt_load_schema::{channel::Channel, group::GroupDefinition};
 use serde_json::{Value, json};
 
-use crate::cli::exit::CliError;
+/// Why a validation endpoint cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidEndpoint {
+    /// It is no path.
+    #[error("the endpoint is no path; it begins with /")]
+    NoPath,
+    /// The channel makes its path of the model.
+    #[error("the channel makes its path of the model; leave the endpoint out")]
+    OfModel,
+}
 
 /// The call that proves a key; the same for every key.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Call {
+pub struct Call {
     /// Wire format.
-    pub(super) channel: Channel,
+    pub channel: Channel,
     /// Path below the upstream's base URL.
-    pub(super) path: String,
+    pub path: String,
     /// Query of the path, without `?`.
-    pub(super) query: Option<String>,
+    pub query: Option<String>,
     /// JSON body.
-    pub(super) body: Value,
+    pub body: Value,
 }
 
 impl Call {
@@ -23,16 +32,12 @@ impl Call {
     ///
     /// # Errors
     /// When `endpoint` is no path, or the channel makes its path of the model.
-    pub(super) fn new(channel: Channel, model: &str, endpoint: Option<&str>) -> Result<Self, CliError> {
+    pub fn new(channel: Channel, model: &str, endpoint: Option<&str>) -> Result<Self, InvalidEndpoint> {
         let endpoint = match (endpoint, channel.default_validation_endpoint()) {
             (Some(endpoint), _) if !endpoint.starts_with('/') || endpoint.contains("://") => {
-                return Err(CliError::usage(format!("--endpoint {endpoint:?} is no path; it begins with /")));
+                return Err(InvalidEndpoint::NoPath);
             }
-            (Some(_), None) => {
-                return Err(CliError::usage(format!(
-                    "the channel {channel} makes its path of the model; leave --endpoint out"
-                )));
-            }
+            (Some(_), None) => return Err(InvalidEndpoint::OfModel),
             (Some(endpoint), Some(_)) => endpoint.to_owned(),
             (None, Some(default)) => default.to_owned(),
             (None, None) => format!("/v1beta/models/{}:generateContent", model.trim_start_matches("models/")),
@@ -42,6 +47,16 @@ impl Call {
             None => (endpoint, None),
         };
         Ok(Self { channel, path, query, body: body(channel, model) })
+    }
+
+    /// The call of a group: its endpoint, unless it has none or the channel makes its path of the model.
+    ///
+    /// # Errors
+    /// When the endpoint is no path.
+    pub fn of(group: &GroupDefinition) -> Result<Self, InvalidEndpoint> {
+        let own = Some(group.validation_endpoint.trim()).filter(|endpoint| !endpoint.is_empty());
+        let own = own.filter(|_| group.channel.default_validation_endpoint().is_some());
+        Self::new(group.channel, &group.test_model, own)
     }
 }
 
@@ -56,7 +71,7 @@ fn body(channel: Channel, model: &str) -> Value {
 }
 
 /// The channel's own provider.
-pub(super) const fn default_upstream(channel: Channel) -> &'static str {
+pub const fn default_upstream(channel: Channel) -> &'static str {
     match channel {
         Channel::OpenAi | Channel::OpenAiResponse => "https://api.openai.com",
         Channel::Gemini => "https://generativelanguage.googleapis.com",
@@ -65,7 +80,7 @@ pub(super) const fn default_upstream(channel: Channel) -> &'static str {
 }
 
 /// A cheap model of the channel's own provider.
-pub(super) const fn default_model(channel: Channel) -> &'static str {
+pub const fn default_model(channel: Channel) -> &'static str {
     match channel {
         Channel::OpenAi | Channel::OpenAiResponse => "gpt-4.1-nano",
         Channel::Gemini => "gemini-2.0-flash-lite",
@@ -76,7 +91,6 @@ pub(super) const fn default_model(channel: Channel) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::exit::Exit;
 
     #[test]
     fn every_channel_asks_in_its_own_words() {
@@ -108,10 +122,12 @@ mod tests {
 
     #[test]
     fn endpoints_that_cannot_be_are_refused() {
-        for (channel, endpoint) in
-            [(Channel::OpenAi, "chat"), (Channel::OpenAi, "/a://b"), (Channel::Gemini, "/v1beta/models")]
-        {
-            assert_eq!(Call::new(channel, "m", Some(endpoint)).unwrap_err().exit, Exit::Usage, "{endpoint}");
+        for (channel, endpoint, error) in [
+            (Channel::OpenAi, "chat", InvalidEndpoint::NoPath),
+            (Channel::OpenAi, "/a://b", InvalidEndpoint::NoPath),
+            (Channel::Gemini, "/v1beta/models", InvalidEndpoint::OfModel),
+        ] {
+            assert_eq!(Call::new(channel, "m", Some(endpoint)), Err(error), "{endpoint}");
         }
     }
 }

@@ -1,0 +1,136 @@
+//! `gpt-load keys validate`: starts the node's task and follows it.
+
+use std::{pin::pin, time::Duration};
+
+use actix_http::StatusCode;
+use serde_json::{Value, json};
+use tokio::time::sleep;
+
+use crate::cli::{
+    args::KeysValidateArgs,
+    client::{CallError, NodeClient},
+    exit::{CliError, Exit},
+    groups,
+    progress::Progress,
+    report::Report,
+};
+
+/// How often the node is asked how far it is.
+const ASK_EVERY: Duration = Duration::from_millis(250);
+
+/// Starts the validation and waits for its end; the first Ctrl-C cancels it, a second one leaves it alone.
+pub(super) async fn run(node: &NodeClient, args: &KeysValidateArgs, quiet: bool) -> Result<Report, CliError> {
+    let wanted = args.named.as_ref().or(args.group.as_ref()).map_or("", String::as_str);
+    let mut order = json!({"group_id": groups::find_id(node, wanted).await?});
+    if let Some(status) = args.status {
+        order["status"] = json!(status.as_str());
+    }
+    if let Some(concurrency) = args.concurrency {
+        order["concurrency"] = json!(concurrency);
+    }
+    let task = node.post("/api/keys/validate-group", &order).await?;
+    follow(node, task, quiet, ctrl_c).await
+}
+
+async fn ctrl_c() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        // Then Ctrl-C ends this program in the system's own way.
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Waits for the end of `task`; cancels it when an `interrupt` comes.
+pub(in crate::cli) async fn follow<I: Future<Output = ()>>(
+    node: &NodeClient,
+    task: Value,
+    quiet: bool,
+    interrupt: impl Fn() -> I,
+) -> Result<Report, CliError> {
+    let mut progress = Progress::start("validating keys", task["total"].as_u64().unwrap_or(0), quiet);
+    let (mut now, mut shown, mut is_cancelled) = (task.clone(), 0, false);
+    let mut interrupted = pin!(interrupt());
+    while now["is_running"] == true {
+        tokio::select! {
+            () = sleep(ASK_EVERY) => {}
+            () = &mut interrupted => {
+                if is_cancelled {
+                    return Err(CliError::failure("not waiting for the end of the cancelled task"));
+                }
+                cancel(node).await?;
+                is_cancelled = true;
+                interrupted.set(interrupt());
+            }
+        }
+        now = node.get("/api/tasks/status", &[]).await?;
+        if now["started_at"] != task["started_at"] {
+            return Err(CliError::failure("another task has taken the place of this one, which has ended")
+                .advise("The keys of the group show what it found."));
+        }
+        let processed = now["processed"].as_u64().unwrap_or(0);
+        progress.advance(processed.saturating_sub(shown));
+        shown = shown.max(processed);
+    }
+    drop(progress);
+    Ok(report(now))
+}
+
+/// A task that has ended meanwhile needs no cancelling.
+async fn cancel(node: &NodeClient) -> Result<(), CliError> {
+    match node.post("/api/tasks/cancel", &json!({})).await {
+        Ok(_) | Err(CallError::Answered { status: StatusCode::CONFLICT, .. }) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Success when all keys are valid, failure when none is, or when the task ended before anything was proved.
+fn report(task: Value) -> Report {
+    let count = |name: &str| task["result"][name].as_u64().unwrap_or(0);
+    let (total, valid, invalid) = (task["total"].as_u64().unwrap_or(0), count("valid_keys"), count("invalid_keys"));
+    let unknown = total.saturating_sub(valid + invalid);
+    let mut text = format!("{total} keys: {valid} valid, {invalid} invalid, {unknown} cannot say");
+    if let Some(error) = task["error"].as_str() {
+        text.push_str(&format!("; the task did not come to its end: {error}"));
+    }
+    let exit = match (task["error"].is_null(), valid) {
+        (true, valid) if valid == total => Exit::Success,
+        (_, 0) => Exit::Failure,
+        _ => Exit::Partial,
+    };
+    Report { text, json: task, exit }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(valid: u64, invalid: u64, error: Option<&str>) -> Value {
+        let mut task = json!({"total": 3, "is_running": false,
+            "result": {"total_keys": 3, "valid_keys": valid, "invalid_keys": invalid}});
+        if let Some(error) = error {
+            task["error"] = json!(error);
+        }
+        task
+    }
+
+    #[test]
+    fn the_exit_code_tells_all_some_and_none() {
+        for (task, exit, text) in [
+            (ended(3, 0, None), Exit::Success, "3 keys: 3 valid, 0 invalid, 0 cannot say"),
+            (ended(1, 1, None), Exit::Partial, "3 keys: 1 valid, 1 invalid, 1 cannot say"),
+            (ended(0, 3, None), Exit::Failure, "3 keys: 0 valid, 3 invalid, 0 cannot say"),
+            (
+                ended(1, 0, Some("cancelled")),
+                Exit::Partial,
+                "3 keys: 1 valid, 0 invalid, 2 cannot say; the task did not come to its end: cancelled",
+            ),
+            (
+                json!({"total": 3, "error": "the node was stopped"}),
+                Exit::Failure,
+                "3 keys: 0 valid, 0 invalid, 3 cannot say; the task did not come to its end: the node was stopped",
+            ),
+        ] {
+            let report = report(task);
+            assert_eq!((report.exit, report.text.as_str()), (exit, text));
+        }
+    }
+}
