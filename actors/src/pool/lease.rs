@@ -11,14 +11,15 @@ pub struct KeyLease {
     pool: Arc<Shared>,
     slot: Arc<Slot>,
     generation: i64,
+    bound_to: Option<Arc<String>>,
     settled: bool,
 }
 
 impl KeyLease {
     /// Takes over a slot that selection has occupied.
     pub(super) fn new(pool: Arc<Shared>, slot: Arc<Slot>) -> Self {
-        let generation = slot.generation();
-        Self { pool, slot, generation, settled: false }
+        let (generation, bound_to) = (slot.generation(), slot.upstream());
+        Self { pool, slot, generation, bound_to, settled: false }
     }
 
     /// The key's id.
@@ -36,9 +37,9 @@ impl KeyLease {
         self.slot.counters()
     }
 
-    /// Base URL of the upstream the key is bound to, if any.
+    /// Base URL of the upstream the key was bound to at its checkout, if any.
     pub fn bound_to(&self) -> Option<&str> {
-        self.slot.upstream()
+        self.bound_to.as_ref().map(|url| url.as_str())
     }
 
     /// Takes note of what an answer tells of the provider's limits.

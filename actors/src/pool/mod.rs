@@ -8,6 +8,7 @@ pub(crate) mod core;
 pub(crate) mod inbox;
 mod lease;
 mod memory;
+mod overview;
 pub(crate) mod select;
 pub(crate) mod shared;
 mod slot;
@@ -28,7 +29,11 @@ use gpt_load_schema::{
 };
 
 use self::shared::Shared;
-pub use self::{candidates::Candidate, lease::KeyLease};
+pub use self::{
+    candidates::Candidate,
+    lease::KeyLease,
+    overview::{LiveKey, Overview, Part},
+};
 
 /// What the classifier, and after it the policies, say of one attempt; the pool's input.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gpt_load_schema::{
     group::{Group, GroupDefinition, SubGroup},
     ids::{GroupId, KeyId},
-    key::{KeyRecord, KeySource, KeyState},
+    key::{KeyRecord, KeySource, KeyState, KeyTraits},
     secret::Secret,
     store::{KeyFilter, KeySelector, Store, StoreError, StoreResult},
     time::Timestamp,
@@ -105,7 +105,10 @@ impl Leader {
             }
             Command::DeleteKeys(group, which) => self.doubt_on_error(group, self.delete_keys(group, &which).await),
             Command::RestoreKeys(group, which) => self.doubt_on_error(group, self.restore_keys(group, &which).await),
-            Command::OrderKey(..) | Command::UpdateKey(..) | Command::AcceptHeld(_) => {
+            Command::UpdateKey(group, key, traits) => {
+                self.doubt_on_error(group, self.update_key(group, key, &traits).await)
+            }
+            Command::OrderKey(..) | Command::AcceptHeld(_) => {
                 Err(StoreError::Internal("not wired yet".to_owned()).into())
             }
             Command::PutSettings(values) => {
@@ -200,6 +203,16 @@ impl Leader {
         let changed = count(keys.len());
         let total = self.adopt(&member, keys, None, false).await?;
         Ok(Reply::Changed { count: changed, total })
+    }
+
+    async fn update_key(&self, group: GroupId, id: KeyId, traits: &KeyTraits) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        self.settle(&member).await?;
+        let now = Timestamp::now();
+        let key =
+            self.committer.write(|writer| async move { writer.set_key_traits(group, id, traits, now).await }).await?;
+        let total = self.adopt(&member, vec![key], None, false).await?;
+        Ok(Reply::Changed { count: 1, total })
     }
 
     /// Shows a committed change to the node. What was committed stands; when the database fails over the reading, that

@@ -1,15 +1,19 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use gpt_load_schema::{
-    ids::GroupId,
+    ids::{GroupId, KeyId},
     key::{KeySource, KeyState},
     log::OutcomeClass,
     secret::Secret,
     store::{KeySelector, StoreError},
+    time::Timestamp,
 };
 
 use super::fixture::{Node, add, definition};
-use crate::commands::{Command, CommandError, Reply};
+use crate::{
+    commands::{Command, CommandError, KeyTraits, Reply},
+    pool::{Overview, Part},
+};
 
 fn changed(reply: &Reply) -> (i64, i64) {
     match reply {
@@ -96,6 +100,58 @@ async fn settings_rule_the_states_as_soon_as_they_are_stored() {
     node.use_key(group, 1, OutcomeClass::KeyForbidden, None).await;
     node.flush().await;
     assert_eq!(node.keys(group).await[0].health.state, KeyState::Disabled);
+    node.runtime.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_a_person_decides_about_a_key_is_in_the_pool_and_survives_a_restart() {
+    let node = Node::start().await;
+    let group = node.group("default", 2).await;
+    let lease = node.lease(group, 1).await;
+    let id = lease.id();
+    let traits = KeyTraits { weight: Some(9), priority: Some(-2), upstream: Some(Some("http://up".to_owned())) };
+    let reply = node.execute(Command::UpdateKey(group, id, traits)).await;
+    assert_eq!(changed(&reply), (1, 2));
+    let seen = |node: &Node| {
+        let key = node.pool(group).key(id).expect("the key is in the pool");
+        (key.record.weight, key.record.priority, key.record.upstream, key.in_flight)
+    };
+    assert_eq!(seen(&node), (9, -2, Some("http://up".to_owned()), 1), "requests in flight still count");
+    assert_eq!(lease.bound_to(), None, "a request goes on as it began");
+    drop(lease);
+    let missing = node.runtime.execute(Command::UpdateKey(group, KeyId(99), KeyTraits::default())).await;
+    assert!(matches!(missing, Err(CommandError::Store(StoreError::NotFound("the key")))));
+    let node = node.restart().await;
+    assert_eq!(seen(&node), (9, -2, Some("http://up".to_owned()), 0));
+    let unbind = KeyTraits { upstream: Some(None), ..KeyTraits::default() };
+    node.execute(Command::UpdateKey(group, id, unbind)).await;
+    assert_eq!(seen(&node), (9, -2, None, 0));
+    node.runtime.stop().await;
+}
+
+#[actix_rt::test]
+async fn an_overview_counts_all_keys_and_shows_a_part() {
+    let node = Node::start().await;
+    let group = node.group("default", 5).await;
+    node.use_key(group, 1, OutcomeClass::KeyInvalid, None).await;
+    node.use_key(group, 2, OutcomeClass::RateLimited, Some(Duration::from_secs(60))).await;
+    node.use_key(group, 3, OutcomeClass::QuotaExhausted, Some(Duration::from_secs(600))).await;
+    node.flush().await;
+    let (lease, now) = (node.lease(group, 4).await, Timestamp::now());
+    let look = |state, skip, take| node.pool(group).overview(Part { state, skip, take }, now);
+    let all = look(None, 1, 2);
+    assert_eq!((all.counts.active, all.counts.disabled, all.counts.invalid), (3, 1, 1));
+    assert_eq!((all.resting, all.in_flight, all.matching), (1, 1, 5));
+    let rest = node.keys(group).await[1].health.resting_until;
+    assert_eq!(all.next_return, rest, "the nearest return");
+    let ids = |overview: &Overview| overview.keys.iter().map(|key| key.record.id.0).collect::<Vec<_>>();
+    assert_eq!(ids(&all), [2, 3]);
+    assert_eq!(all.keys[0].next_return(now), rest);
+    let active = look(Some(KeyState::Active), 1, 9);
+    assert_eq!((ids(&active), active.matching), (vec![4, 5], 3));
+    assert_eq!(active.keys[0].in_flight, 1);
+    assert_eq!(ids(&look(None, 99, 9)), Vec::<i64>::new());
+    drop(lease);
     node.runtime.stop().await;
 }
 
