@@ -1,7 +1,7 @@
 //! The management API.
 //!
-//! `groups`, `keys`, `key_export`, `settings`, `health`, `login` and `legacy` hold the handlers; `endpoint` and [`auth`]
-//! stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
+//! `groups`, `keys`, `key_detail`, `key_export`, `pool`, `settings`, `health`, `login` and `legacy` hold the handlers;
+//! `endpoint` and [`auth`] stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
 //! `messages` hold what people read.
 
 pub mod auth;
@@ -12,8 +12,11 @@ pub mod error;
 mod group_input;
 mod group_object;
 mod groups;
+mod guard_view;
 pub mod headers;
 mod health;
+mod key_change;
+mod key_detail;
 mod key_export;
 mod key_input;
 mod key_object;
@@ -22,6 +25,7 @@ mod legacy;
 pub mod locale;
 mod login;
 mod messages;
+mod pool;
 mod query;
 mod reorder;
 mod rule_texts;
@@ -37,7 +41,7 @@ use actix_web::web;
 use self::{endpoint::Endpoint, error::ApiError};
 pub use self::{
     headers::security_headers,
-    state::{AdminState, AppFacts},
+    state::{AdminState, AppFacts, UpstreamStates},
 };
 
 /// Adds the routes of the management API, of `/health` and of the one-file set-up.
@@ -60,6 +64,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/groups/config-options").get(settings::group_options).guarded())
                 .service(Endpoint::at("/groups/reorder").put(reorder::reorder).guarded())
                 .service(Endpoint::at("/groups/{id}").put(groups::update).delete(groups::delete).guarded())
+                .service(Endpoint::at("/groups/{id}/pool").get(pool::show).guarded())
+                .service(Endpoint::at("/groups/{id}/pool/accept").post(pool::accept).guarded())
                 .service(Endpoint::at("/keys").get(keys::page).guarded())
                 .service(Endpoint::at("/keys/export").get(key_export::export).guarded())
                 .service(Endpoint::at("/keys/add-multiple").post(keys::add).guarded())
@@ -68,6 +74,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/keys/restore-all-invalid").post(keys::restore_all_invalid).guarded())
                 .service(Endpoint::at("/keys/clear-all-invalid").post(keys::clear_all_invalid).guarded())
                 .service(Endpoint::at("/keys/clear-all").post(keys::clear_all).guarded())
+                .service(Endpoint::at("/keys/{id}").get(key_detail::show).patch(key_change::change).guarded())
                 .service(Endpoint::at("/settings").get(settings::all).put(settings::save).guarded())
                 .default_service(web::to(unknown_path)),
         );
