@@ -28,7 +28,7 @@ impl Candidate {
             generation: slot.generation(),
             state: slot.state(),
             secret: slot.secret().clone(),
-            upstream: slot.upstream().map(|url| url.as_str().into()),
+            upstream: slot.upstream().map(Into::into),
             due,
         }
     }

@@ -174,7 +174,6 @@ impl PoolCore {
     }
 
     fn update(&mut self, slot: &Arc<Slot>, record: &KeyRecord) {
-        slot.follow(record);
         let before = slot.standing();
         let is_later = record.health.generation > before.health.generation;
         if before.health == record.health || (!is_later && self.deltas.is_waiting(record.id)) {

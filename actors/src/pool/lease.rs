@@ -11,15 +11,14 @@ pub struct KeyLease {
     pool: Arc<Shared>,
     slot: Arc<Slot>,
     generation: i64,
-    bound_to: Option<Arc<String>>,
     settled: bool,
 }
 
 impl KeyLease {
     /// Takes over a slot that selection has occupied.
     pub(super) fn new(pool: Arc<Shared>, slot: Arc<Slot>) -> Self {
-        let (generation, bound_to) = (slot.generation(), slot.upstream());
-        Self { pool, slot, generation, bound_to, settled: false }
+        let generation = slot.generation();
+        Self { pool, slot, generation, settled: false }
     }
 
     /// The key's id.
@@ -37,9 +36,9 @@ impl KeyLease {
         self.slot.counters()
     }
 
-    /// Base URL of the upstream the key was bound to at its checkout, if any.
+    /// Base URL of the upstream the key is bound to, if any.
     pub fn bound_to(&self) -> Option<&str> {
-        self.bound_to.as_ref().map(|url| url.as_str())
+        self.slot.upstream()
     }
 
     /// Takes note of what an answer tells of the provider's limits.

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicI32, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwapOption;
@@ -34,9 +34,9 @@ const GONE: u8 = 1 << 5;
 pub(crate) struct Slot {
     id: KeyId,
     secret: Secret,
-    upstream: ArcSwapOption<String>,
-    priority: AtomicI32,
-    weight: AtomicU8,
+    upstream: Option<Box<str>>,
+    priority: i32,
+    weight: u8,
     source: KeySource,
     marks: AtomicU8,
     in_flight: AtomicU32,
@@ -57,9 +57,9 @@ impl Slot {
         let slot = Self {
             id: record.id,
             secret: record.value.clone()?,
-            upstream: ArcSwapOption::const_empty(),
-            priority: AtomicI32::new(0),
-            weight: AtomicU8::new(1),
+            upstream: record.upstream.clone().map(String::into_boxed_str),
+            priority: record.priority,
+            weight: u8::try_from(record.weight.clamp(1, 100)).unwrap_or(1),
             source: record.source,
             marks: AtomicU8::new(0),
             in_flight: AtomicU32::new(0),
@@ -70,18 +70,8 @@ impl Slot {
             generation: AtomicI64::new(0),
             memory: ArcSwapOption::const_empty(),
         };
-        slot.follow(record);
         slot.publish(&Standing::stored(record.health.clone()), texts);
         Some(slot)
-    }
-
-    /// Takes over what a person decides about the key.
-    pub(crate) fn follow(&self, record: &KeyRecord) {
-        self.weight.store(u8::try_from(record.weight.clamp(1, 100)).unwrap_or(1), Ordering::Relaxed);
-        self.priority.store(record.priority, Ordering::Relaxed);
-        if self.upstream().as_deref() != record.upstream.as_ref() {
-            self.upstream.store(record.upstream.clone().map(Arc::new));
-        }
     }
 
     pub(crate) fn id(&self) -> KeyId {
@@ -93,8 +83,8 @@ impl Slot {
     }
 
     /// Base URL of the upstream the key is bound to.
-    pub(crate) fn upstream(&self) -> Option<Arc<String>> {
-        self.upstream.load_full()
+    pub(crate) fn upstream(&self) -> Option<&str> {
+        self.upstream.as_deref()
     }
 
     pub(crate) fn generation(&self) -> i64 {
@@ -242,9 +232,9 @@ impl Slot {
             last_used_at: None,
             created_at: Timestamp::default(),
             updated_at: Timestamp::default(),
-            weight: self.weight.load(Ordering::Relaxed).into(),
-            priority: self.priority.load(Ordering::Relaxed),
-            upstream: self.upstream().map(Arc::unwrap_or_clone),
+            weight: self.weight.into(),
+            priority: self.priority,
+            upstream: self.upstream.as_deref().map(str::to_owned),
             source: self.source,
         }
     }
