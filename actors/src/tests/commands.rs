@@ -72,7 +72,7 @@ async fn restored_keys_serve_again_and_deleted_ones_never() {
     late.settle(
         super::fixture::verdict(OutcomeClass::KeyInvalid, None),
         crate::pool::Asked { upstream: &"http://up".into(), model: "" },
-        gpt_load_schema::time::Timestamp::now(),
+        Timestamp::now(),
     );
     node.flush().await;
     let keys = node.keys(group).await;
@@ -87,7 +87,7 @@ async fn restored_keys_serve_again_and_deleted_ones_never() {
     assert_eq!(node.pool(group).counts().total(), 2);
     let rest = node.execute(Command::DeleteKeys(group, KeySelector::All)).await;
     assert_eq!(changed(&rest), (2, 0));
-    assert!(!node.pool(group).is_usable(gpt_load_schema::time::Timestamp::now()));
+    assert!(!node.pool(group).is_usable(Timestamp::now()));
     node.runtime.stop().await;
 }
 
@@ -132,7 +132,7 @@ async fn an_overview_counts_all_keys_and_shows_a_part() {
 #[actix_rt::test]
 async fn a_hot_reload_shows_what_others_wrote() {
     let node = Node::start().await;
-    let now = gpt_load_schema::time::Timestamp::now();
+    let now = Timestamp::now();
     let writer = node.store.writer(node.store.epoch().await.expect("the epoch is read"));
     let group = writer.insert_group(&definition("elsewhere"), now).await.expect("the group is stored").id;
     let values = ["sk-a", "sk-b"].map(Secret::from);
