@@ -6,14 +6,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::Parser;
-use gpt_load_benches::bench::{Options, run};
+use clap::{Parser, Subcommand};
+use gpt_load_benches::bench::{Options, Outcome, prediction, run};
 
 /// Measures the node against nginx and against the provider alone, in one run.
 #[derive(Debug, Parser)]
 struct Arguments {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     /// Program of the node, built for release.
-    #[arg(long, default_value = "target/release/gpt-load")]
+    #[arg(long, global = true, default_value = "target/release/gpt-load")]
     gateway: PathBuf,
     /// Measure the provider and nginx only.
     #[arg(long)]
@@ -21,18 +23,25 @@ struct Arguments {
     /// Program of nginx; left out of the table when missing.
     #[arg(long, default_value = "/usr/sbin/nginx")]
     nginx: PathBuf,
-    /// Two short rounds and 1,000 open streams, below a minute.
-    #[arg(long)]
+    /// Short runs, below a minute.
+    #[arg(long, global = true)]
     quick: bool,
     /// Rounds of all contestants.
     #[arg(long)]
     rounds: Option<usize>,
     /// Write the result here as JSON.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Exit with status 1 when a target is missed.
-    #[arg(long)]
+    #[arg(long, global = true)]
     strict: bool,
+}
+
+/// What is measured instead of costs.
+#[derive(Debug, Clone, Copy, Subcommand)]
+enum Instead {
+    /// The 429s of a pool that is asked for 120 % of its budget, with and without the node looking ahead.
+    Prediction,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -40,6 +49,15 @@ fn main() -> anyhow::Result<ExitCode> {
     gpt_load_benches::raise_open_files();
     let own = std::env::current_exe().context("cannot find this program")?;
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let provider = own.parent().unwrap_or(Path::new(".")).join("provider-double");
+    let mut progress = std::io::stderr();
+    // Progress that cannot be shown does not matter.
+    let mut tell = |doing: &str| _ = writeln!(progress, "{doing}");
+    if let Some(Instead::Prediction) = arguments.instead {
+        let time = Duration::from_secs(if arguments.quick { 5 } else { 20 });
+        let options = prediction::Options { gateway: arguments.gateway, provider, time, workers };
+        return show(&prediction::run(&options, &mut tell)?, arguments.json.as_deref(), arguments.strict);
+    }
     let (rounds, time, streams, limit) = if arguments.quick {
         (2, Duration::from_millis(800), vec![1_000], Duration::from_secs(40))
     } else {
@@ -48,20 +66,21 @@ fn main() -> anyhow::Result<ExitCode> {
     let options = Options {
         gateway: (!arguments.no_gateway).then_some(arguments.gateway),
         nginx: Some(arguments.nginx).filter(|path| path.exists()),
-        provider: own.parent().unwrap_or(Path::new(".")).join("provider-double"),
+        provider,
         rounds: arguments.rounds.unwrap_or(rounds),
         time,
         streams,
         limit,
         workers,
     };
-    let mut progress = std::io::stderr();
-    // Progress that cannot be shown does not matter.
-    let outcome = run(&options, &mut |doing| _ = writeln!(progress, "{doing}"))?;
+    show(&run(&options, &mut tell)?, arguments.json.as_deref(), arguments.strict)
+}
+
+fn show(outcome: &Outcome, json: Option<&Path>, strict: bool) -> anyhow::Result<ExitCode> {
     write!(std::io::stdout(), "{}", outcome.table)?;
-    if let Some(path) = &arguments.json {
+    if let Some(path) = json {
         std::fs::write(path, format!("{:#}\n", outcome.json))
             .with_context(|| format!("cannot write {}", path.display()))?;
     }
-    Ok(if arguments.strict && !outcome.met { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if strict && !outcome.met { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
