@@ -1,7 +1,7 @@
 //! `GET /api/keys/{id}`: one key, and why it is in its state.
 
 use actix_web::web;
-use gpt_load_actors::pool::LiveKey;
+use gpt_load_actors::pool::{LiveKey, TrippedGuard};
 use gpt_load_schema::{
     ids::KeyId,
     key::{KeySource, KeyState, ModelHealth},
@@ -20,6 +20,8 @@ use super::{
     messages,
 };
 
+/// The rule of a key that serves on probation because the pool guard holds its failures back.
+const HELD: &str = "pool-guard";
 /// Log rows that are shown.
 const LAST_OUTCOMES: u32 = 20;
 
@@ -109,10 +111,16 @@ pub(super) async fn describe(state: &AdminState, id: KeyId) -> ApiResult {
         None => 0,
     };
     let key = LiveKey { record: stored, in_flight };
-    Success::data(&body(&key, &logs, episode_of(&key, &episodes).map(EpisodeBody::from), Timestamp::now()))
+    let episode = episode_of(key.record.health.state, &logs, &episodes);
+    Success::data(&body(&key, &logs, episode, Timestamp::now()))
 }
 
-fn body<'a>(key: &'a LiveKey, logs: &'a [RequestLog], held: Option<EpisodeBody<'a>>, now: Timestamp) -> DetailBody<'a> {
+fn body<'a>(
+    key: &'a LiveKey,
+    logs: &'a [RequestLog],
+    episode: Option<&'a TrippedGuard>,
+    now: Timestamp,
+) -> DetailBody<'a> {
     let LiveKey { record, in_flight } = key;
     let health = &record.health;
     DetailBody {
@@ -123,11 +131,11 @@ fn body<'a>(key: &'a LiveKey, logs: &'a [RequestLog], held: Option<EpisodeBody<'
         priority: record.priority,
         upstream: record.upstream.as_deref(),
         source: record.source,
-        state_reason: reason(key, logs, now),
+        state_reason: episode.map(Reason::from).or_else(|| reason(key, logs, now)),
         next_return: key.next_return(now),
         next_validation_at: health.next_validation_at,
         models: health.models.iter().map(|model| ModelBody::new(model, now)).collect(),
-        held,
+        held: episode.map(EpisodeBody::from),
         last_outcomes: logs.iter().map(OutcomeBody::from).collect(),
     }
 }
@@ -143,16 +151,28 @@ fn reason<'a>(key: &'a LiveKey, logs: &[RequestLog], now: Timestamp) -> Option<R
     }
     let class = health.last_class.as_deref();
     // A cooldown is no failure, so the key does not remember when it began; its log rows do.
-    let logged = || {
-        let alike = |row: &&RequestLog| row.class.map(OutcomeClass::as_str) == class;
+    let logged = |class| {
+        let alike = |row: &&RequestLog| row.class.map(OutcomeClass::as_str) == Some(class);
         logs.iter().find(alike).map(|row| row.timestamp)
     };
-    let since = if class == Some(OutcomeClass::RateLimited.as_str()) {
-        logged()
-    } else {
-        health.last_failure_at.or_else(|| class.and_then(|_| logged()))
+    let since = match class {
+        Some(class) if class == OutcomeClass::RateLimited.as_str() => logged(class),
+        Some(class) => health.last_failure_at.or_else(|| logged(class)),
+        // A person decided so.
+        None => None,
     };
     Some(Reason { class, rule: health.last_rule.as_deref(), message: health.last_error.as_deref(), since })
+}
+
+impl<'a> From<&'a TrippedGuard> for Reason<'a> {
+    fn from(episode: &'a TrippedGuard) -> Self {
+        Self {
+            class: Some(episode.class.as_str()),
+            rule: Some(HELD),
+            message: Some(&*episode.message),
+            since: Some(episode.since),
+        }
+    }
 }
 
 impl<'a> ModelBody<'a> {

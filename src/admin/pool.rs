@@ -3,7 +3,7 @@
 use actix_web::web;
 use gpt_load_actors::{
     commands::{Command, Reply},
-    pool::{LiveKey, Overview, Part, TrippedGuard},
+    pool::{LiveKey, Overview, Part},
 };
 use gpt_load_schema::{
     group::{Group, GroupType, Upstream},
@@ -19,7 +19,7 @@ use super::{
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     groups::PathId,
-    guard_view::{EpisodeBody, episode_of},
+    guard_view::EpisodeBody,
     key_object::time,
     messages,
     query::{PageBody, Paging, Params},
@@ -77,7 +77,6 @@ struct PooledKey {
     resting_until: Option<Timestamp>,
     #[serde(serialize_with = "time")]
     next_return: Option<Timestamp>,
-    is_held: bool,
 }
 
 /// `GET /api/groups/{id}/pool`: sums over all keys and one page of them, by ascending id; `state` narrows the page.
@@ -102,7 +101,7 @@ pub(super) async fn show(state: web::Data<AdminState>, id: PathId, params: Param
         next_return: overview.next_return,
         guard: episodes.iter().map(EpisodeBody::from).collect(),
         upstreams: route.group.definition.upstreams.iter().zip(states).map(UpstreamBody::from).collect(),
-        keys: page(paging, &overview, &episodes, now),
+        keys: page(paging, &overview, now),
     })
 }
 
@@ -129,13 +128,13 @@ fn part(paging: Paging, state: Option<KeyState>) -> Part {
     Part { state, skip, take: usize::try_from(take).unwrap_or(usize::MAX) }
 }
 
-fn page(paging: Paging, overview: &Overview, episodes: &[TrippedGuard], now: Timestamp) -> PageBody<PooledKey> {
-    let items = overview.keys.iter().map(|key| PooledKey::new(key, episodes, now)).collect();
+fn page(paging: Paging, overview: &Overview, now: Timestamp) -> PageBody<PooledKey> {
+    let items = overview.keys.iter().map(|key| PooledKey::new(key, now)).collect();
     paging.page(items, i64::try_from(overview.matching).unwrap_or(i64::MAX))
 }
 
 impl PooledKey {
-    fn new(key: &LiveKey, episodes: &[TrippedGuard], now: Timestamp) -> Self {
+    fn new(key: &LiveKey, now: Timestamp) -> Self {
         let (record, health) = (&key.record, &key.record.health);
         Self {
             id: record.id.0,
@@ -149,7 +148,6 @@ impl PooledKey {
             last_class: health.last_class.clone(),
             resting_until: health.resting_until.filter(|until| *until > now),
             next_return: key.next_return(now),
-            is_held: episode_of(key, episodes).is_some(),
         }
     }
 }

@@ -17,6 +17,8 @@ use crate::{
 const KEYS: usize = 20;
 /// What the provider asks for.
 const REST: Duration = Duration::from_secs(2);
+/// What was in flight when a key's first 429 came has reached the provider by then.
+const IN_FLIGHT: Duration = Duration::from_millis(250);
 /// The gateway's clock counts whole milliseconds.
 const TICK: Duration = Duration::from_millis(2);
 /// What a return may be late by on a busy machine.
@@ -28,11 +30,10 @@ async fn while_every_key_rests_the_provider_is_left_alone() {
     let keys: Vec<String> = (0..KEYS).map(|number| format!("sk-{number}")).collect();
     let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
     let group = gateway.group("default", Channel::OpenAi, &keys, json!({})).await;
-    for key in &keys {
-        gateway.double.on_key(key, Behaviour::rate_limited(REST.as_secs()).times(1));
-    }
+    gateway.double.on_every(Some(Behaviour::rate_limited(REST.as_secs())));
     let clients = Clients::start(&gateway, 4);
     gateway.pool_until(group, |pool| pool["resting"] == KEYS).await;
+    gateway.double.on_every(None);
     clients.wait(KEYS, |seen| seen.status == 200).await;
     let seen = clients.stop().await;
 
@@ -42,8 +43,9 @@ async fn while_every_key_rests_the_provider_is_left_alone() {
     }
     assert_eq!(uses.len(), KEYS);
     for (key, times) in &uses {
-        let pause = times.get(1).map(|second| *second - times[0]);
-        assert!(pause.is_none_or(|pause| pause + TICK >= REST), "{key} was asked again after {pause:?}");
+        for pause in times.iter().map(|time| *time - times[0]).filter(|pause| *pause > IN_FLIGHT) {
+            assert!(pause + TICK >= REST, "{key} was asked again after {pause:?}");
+        }
     }
     // Once every key rests, the gateway answers by itself.
     let first_rest = uses.values().map(|times| times[0]).min().unwrap();

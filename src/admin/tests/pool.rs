@@ -31,7 +31,7 @@ async fn a_pool_is_counted_whole_and_shown_by_pages() {
     let second = json!({
         "id": api.key_id(group, &values[1]).await, "key": "sk-1****90-2", "state": "active", "in_flight": 0,
         "weight": 1, "priority": 0, "upstream": null, "consecutive_failures": 0, "last_class": "rate_limited",
-        "resting_until": back, "next_return": back, "is_held": false,
+        "resting_until": back, "next_return": back,
     });
     assert_eq!(pool["keys"]["items"][1], second);
     drop(lease);
