@@ -126,8 +126,9 @@ impl Node {
             upstreams_ruled: !config.openai_base_url.is_empty(),
             trusted_proxies: config.trusted_proxies.clone(),
         };
-        let published = state.table.published();
-        let admin = AdminState::new(store.clone(), runtime.clone(), settings, published, &management_key.secret, facts);
+        let (published, seen) = (state.table.published(), Arc::clone(&state.table));
+        let admin = AdminState::new(store.clone(), runtime.clone(), settings, published, &management_key.secret, facts)
+            .with_upstreams(Box::new(move |group| seen.upstream_states(group)));
         let admin = web::Data::new(admin);
         if let Some(files) = &tls {
             background.push(tokio::spawn(follow_certificates(Arc::clone(files))));

@@ -12,6 +12,8 @@ use gpt_load_schema::{
     validate::FieldError,
 };
 
+pub use gpt_load_schema::key::KeyTraits;
+
 /// A management write. `Debug` shows no secret that it carries.
 #[derive(Clone)]
 pub enum Command {
@@ -95,17 +97,6 @@ pub enum Order {
     Invalidate,
     /// Active, with counters at zero.
     Restore,
-}
-
-/// What a person decides about a key; `None` = as it is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct KeyTraits {
-    /// Share of the traffic under weighted selection, 1–100.
-    pub weight: Option<i32>,
-    /// Lower is asked first.
-    pub priority: Option<i32>,
-    /// Base URL of the upstream the key is bound to; the inner `None` = any.
-    pub upstream: Option<Option<String>>,
 }
 
 /// What a management write did. It is answered after the pools and the routing table know of the change.

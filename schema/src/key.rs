@@ -100,6 +100,17 @@ pub struct KeyRecord {
     pub source: KeySource,
 }
 
+/// What a person decides about a key; `None` = as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KeyTraits {
+    /// Share of the traffic under weighted selection, 1–100.
+    pub weight: Option<i32>,
+    /// Lower is asked first.
+    pub priority: Option<i32>,
+    /// Base URL of the upstream the key is bound to; the inner `None` = any.
+    pub upstream: Option<Option<String>>,
+}
+
 /// Who put a key into the group.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -52,6 +52,16 @@ impl Endpoint {
         self.method("PUT", guard::Put(), handler)
     }
 
+    /// Handles `PATCH`.
+    pub(super) fn patch<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        self.method("PATCH", guard::Patch(), handler)
+    }
+
     /// Handles `DELETE`.
     pub(super) fn delete<H, A>(self, handler: H) -> Self
     where

@@ -19,15 +19,15 @@ use super::{
     query::Params,
 };
 
-/// The id in the path, of a group unless the route says otherwise.
-pub(super) struct PathId(pub(super) GroupId);
+/// The id in the path.
+pub(super) struct PathId<T = GroupId>(pub(super) T);
 
-impl FromRequest for PathId {
+impl<T: From<i64>> FromRequest for PathId<T> {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let id = request.match_info().get("id").and_then(|id| id.parse().ok()).map(|id| Self(GroupId(id)));
+        let id = request.match_info().get("id").and_then(|id| id.parse::<i64>().ok()).map(|id| Self(id.into()));
         ready(id.ok_or_else(|| {
             ApiError::field(ErrorCode::BadRequest, "id", Text::english("The id in the path must be a whole number"))
         }))

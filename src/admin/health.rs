@@ -10,7 +10,7 @@ use actix_web::{
 use gpt_load_schema::time::Timestamp;
 use serde_json::json;
 
-use super::{AdminState, envelope};
+use super::{AdminState, envelope, guard_view};
 
 /// How long the database may take to prove that it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,6 +65,12 @@ fn warnings(state: &AdminState) -> Vec<String> {
     }
     if stats.respawns > 0 {
         warnings.push(format!("{} actors were rebuilt after a panic; see the server log", stats.respawns));
+    }
+    if let Some(table) = &*state.routing.load() {
+        for route in &table.groups {
+            let name = &route.group.definition.name;
+            warnings.extend(route.pool.guard().iter().map(|episode| guard_view::warning(name, episode)));
+        }
     }
     warnings
 }

@@ -1,7 +1,5 @@
 //! `/stats`, `/blacklist` and `/reset-keys` of the one-file set-up: plain objects about the default group.
 
-use std::time::Duration;
-
 use actix_web::{HttpResponse, http::StatusCode, web};
 use gpt_load_actors::{
     commands::{Command, Reply},
@@ -22,8 +20,6 @@ use super::{
 
 /// Keys that `/blacklist` lists at most.
 const MAX_LISTED: usize = 10_000;
-/// How long `/stats` waits for log rows on their way to the database.
-const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Keys of the default group, and client requests of all groups since the database was made. Every key that may serve
 /// counts as active, every other as blacklisted; `success_rate` is 0–1.
@@ -31,8 +27,7 @@ pub(super) async fn stats(state: web::Data<AdminState>) -> Result<HttpResponse, 
     let route = default_route(&state)?;
     let counts = route.pool.counts();
     let blacklisted = counts.disabled + counts.invalid;
-    // Requests that have ended but are not yet stored count too, unless the database is too slow for that.
-    let _ = tokio::time::timeout(FLUSH_TIMEOUT, state.runtime.flush()).await;
+    state.settled().await;
     let (successes, failures) = state.store.request_totals().await?;
     let body = json!({
         "total_keys": counts.total(),

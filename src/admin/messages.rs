@@ -146,5 +146,31 @@ texts! {
         "Must be a whole number from {} to {}",
         "{} から {} までの整数でなければなりません";
 
+    KEY_UNKNOWN = "密钥不存在", "The key does not exist", "キーが存在しません";
+    KEY_STATE_UNKNOWN =
+        "state 必须是 active、degraded、disabled、invalid 之一",
+        "state must be active (restore), degraded (enable a disabled key), disabled or invalid",
+        "state は active、degraded、disabled、invalid のいずれかでなければなりません";
+    KEY_NOT_DISABLED =
+        "只有已禁用的密钥才能启用，该密钥当前为 {}",
+        "Only a disabled key can be enabled; this one is {}",
+        "有効化できるのは無効化されたキーだけです。このキーは {} です";
+    KEY_WEIGHT_RANGE =
+        "权重必须在 1 到 100 之间",
+        "The weight must be between 1 and 100",
+        "重みは 1 から 100 の範囲でなければなりません";
+    KEY_PRIORITY_RANGE =
+        "优先级必须在 -1000 到 1000 之间",
+        "The priority must be between -1000 and 1000",
+        "優先度は -1000 から 1000 の範囲でなければなりません";
+    KEY_UPSTREAM_UNKNOWN =
+        "该地址不是此分组的上游地址：{}",
+        "This is no upstream of the group; its upstreams are: {}",
+        "このグループのアップストリームではありません：{}";
+    POOL_OF_AGGREGATE =
+        "聚合分组没有自己的密钥，请查看其子分组",
+        "An aggregate group has no keys of its own; ask for the pool of one of its sub-groups",
+        "集約グループは自身のキーを持ちません。サブグループを指定してください";
+
     SETTINGS_SAVED = "设置已保存", "Settings saved", "設定を保存しました";
 }

@@ -1,8 +1,8 @@
 //! The management API.
 //!
-//! `groups`, `policies`, `keys`, `key_export`, `key_tests`, `validation`, `tasks`, `settings`, `health`, `login` and `legacy`
-//! hold the handlers; `endpoint` and [`auth`]
-//! stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
+//! `groups`, `policies`, `keys`, `key_detail`, `key_export`, `key_tests`, `pool`, `validation`, `tasks`, `settings`,
+//! `health`, `login` and `legacy` hold the handlers; `endpoint` and [`auth`] stand before them; `body` and `query` read
+//! requests; [`envelope`] and [`error`] shape answers; [`locale`] and
 //! `messages` hold what people read.
 
 pub mod auth;
@@ -13,8 +13,11 @@ pub mod error;
 mod group_input;
 mod group_object;
 mod groups;
+mod guard_view;
 pub mod headers;
 mod health;
+mod key_change;
+mod key_detail;
 mod key_export;
 mod key_input;
 mod key_object;
@@ -27,6 +30,7 @@ mod messages;
 mod policies;
 mod policies_dry_run;
 mod policies_input;
+mod pool;
 mod query;
 mod reorder;
 mod rule_texts;
@@ -44,7 +48,7 @@ use actix_web::web;
 use self::{endpoint::Endpoint, error::ApiError};
 pub use self::{
     headers::security_headers,
-    state::{AdminState, AppFacts},
+    state::{AdminState, AppFacts, UpstreamStates},
 };
 
 /// Adds the routes of the management API, of `/health` and of the one-file set-up.
@@ -77,6 +81,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
                         .delete(policies::delete)
                         .guarded(),
                 )
+                .service(Endpoint::at("/groups/{id}/pool").get(pool::show).guarded())
+                .service(Endpoint::at("/groups/{id}/pool/accept").post(pool::accept).guarded())
                 .service(Endpoint::at("/keys").get(keys::page).guarded())
                 .service(Endpoint::at("/keys/export").get(key_export::export).guarded())
                 .service(Endpoint::at("/keys/add-multiple").post(keys::add).guarded())
@@ -92,6 +98,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/validation/groups").post(validation::increment_all).guarded())
                 .service(Endpoint::at("/validation/groups/{id}").post(validation::increment).guarded())
                 .service(Endpoint::at("/validation/groups/{id}/history").get(validation::history).guarded())
+                .service(Endpoint::at("/keys/{id}").get(key_detail::show).patch(key_change::change).guarded())
                 .service(Endpoint::at("/settings").get(settings::all).put(settings::save).guarded())
                 .default_service(web::to(unknown_path)),
         );

@@ -58,12 +58,17 @@ impl Params {
 
     /// The optional `status`: a key state, or `None` for all keys. `also_all` lets the word `all` through.
     pub(super) fn status(&self, also_all: bool) -> Result<Option<KeyState>, ApiError> {
-        match self.get("status") {
+        self.key_state("status", also_all)
+    }
+
+    /// A key state in `name`, as [`Params::status`].
+    pub(super) fn key_state(&self, name: &str, also_all: bool) -> Result<Option<KeyState>, ApiError> {
+        match self.get(name) {
             None => Ok(None),
             Some("all") if also_all => Ok(None),
             Some(word) => word.parse().map(Some).map_err(|_| {
                 let known = KeyState::ALL.map(KeyState::as_str).join(", ");
-                ApiError::invalid("status", messages::STATUS_UNKNOWN.with(known))
+                ApiError::invalid(name, messages::STATUS_UNKNOWN.with(known))
             }),
         }
     }

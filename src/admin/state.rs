@@ -1,10 +1,14 @@
 //! What the handlers work with.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::HttpRequest;
 use arc_swap::ArcSwapOption;
-use gpt_load_actors::runtime::{RoutingTable, Runtime, SettingsSource};
+use gpt_load_actors::runtime::{GroupRoute, RoutingTable, Runtime, SettingsSource};
 use gpt_load_schema::{
     group::Group,
     ids::GroupId,
@@ -23,7 +27,13 @@ use super::{
     messages,
     throttle::FailureLimit,
 };
-use crate::client_ip::client_ip;
+use crate::{client_ip::client_ip, upstream::balance::UpstreamState};
+
+/// How the data path sees the upstreams of a group, in the order of its definition; empty where it serves none.
+pub type UpstreamStates = Box<dyn Fn(GroupId) -> Vec<UpstreamState> + Send + Sync>;
+
+/// How long an answer waits for outcomes and log rows on their way to the database.
+const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What does not change while the node runs.
 #[derive(Clone, Debug)]
@@ -54,6 +64,7 @@ pub struct AdminState {
     pub routing: Arc<ArcSwapOption<RoutingTable>>,
     /// What does not change.
     pub app: AppFacts,
+    upstreams: UpstreamStates,
     auth_key: AuthKey,
     failures: FailureLimit,
     group_edits: Mutex<()>,
@@ -75,10 +86,33 @@ impl AdminState {
             settings,
             routing,
             app,
+            upstreams: Box::new(|_| Vec::new()),
             auth_key: AuthKey::new(auth_key),
             failures: FailureLimit::default(),
             group_edits: Mutex::new(()),
         }
+    }
+
+    /// With what the data path knows of upstreams.
+    #[must_use]
+    pub fn with_upstreams(self, upstreams: UpstreamStates) -> Self {
+        Self { upstreams, ..self }
+    }
+
+    /// How the data path sees the upstreams of a group.
+    pub(super) fn upstream_states(&self, group: GroupId) -> Vec<UpstreamState> {
+        (self.upstreams)(group)
+    }
+
+    /// What this node serves a group by; `None` when it does not know the group.
+    pub(super) fn route(&self, group: GroupId) -> Option<GroupRoute> {
+        let table = self.routing.load();
+        table.as_ref()?.groups.iter().find(|route| route.group.id == group).cloned()
+    }
+
+    /// Waits until what has ended is stored, unless the database is too slow for that.
+    pub(super) async fn settled(&self) {
+        let _ = tokio::time::timeout(FLUSH_TIMEOUT, self.runtime.flush()).await;
     }
 
     /// Whether `guess` is the management key; a wrong one counts against `address`.

@@ -27,7 +27,7 @@ use super::{
 use crate::{
     channel::{credential::AuthScheme, headers::CompiledRules},
     policy::{Policies, compile::Known},
-    upstream::{Balancer, Profile, ProxyEnv, proxy_url::ProxyUrlError},
+    upstream::{Balancer, Profile, ProxyEnv, balance::UpstreamState, proxy_url::ProxyUrlError},
 };
 
 /// A group, ready to serve.
@@ -178,6 +178,15 @@ impl Table {
     /// The groups' definitions behind the routes, for those who show pools.
     pub fn published(&self) -> Arc<ArcSwapOption<RoutingTable>> {
         Arc::clone(&self.published)
+    }
+
+    /// The upstreams of a standard group as its balancer sees them, in the order of its definition; empty for others.
+    pub fn upstream_states(&self, group: GroupId) -> Vec<UpstreamState> {
+        let routes = self.load();
+        match routes.iter().find(|route| route.group.id == group).map(|route| &route.serving) {
+            Some(Serving::Standard(standard)) => standard.balancer.states(),
+            _ => Vec::new(),
+        }
     }
 
     fn compile(&self, table: &RoutingTable) -> Routes {

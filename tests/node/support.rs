@@ -29,7 +29,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) struct Gateway {
     pub(crate) node: Node,
     pub(crate) double: Double,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 /// Extra environment of a node.
@@ -60,7 +60,15 @@ impl Gateway {
         let double = Double::start(options).unwrap();
         let env: Vec<_> = [("AUTH_KEY", AUTH_KEY)].into_iter().chain(env.iter().copied()).collect();
         let node = start_node(folder.path(), &env).await.unwrap();
-        Self { node, double, _folder: folder }
+        Self { node, double, folder }
+    }
+
+    /// Stops the node and starts it again on the same database.
+    pub(crate) async fn restart(self) -> Self {
+        let Self { node, double, folder } = self;
+        node.stop().await;
+        let node = start_node(folder.path(), &[("AUTH_KEY", AUTH_KEY)]).await.unwrap();
+        Self { node, double, folder }
     }
 
     /// A node with the group `default` on the OpenAI channel and these active keys.
@@ -138,11 +146,41 @@ impl Gateway {
         tokio::time::timeout(PATIENCE, client.exchange(&request.bytes())).await.expect("an answer").unwrap()
     }
 
-    /// Calls the management API; answers the data.
+    /// The `data` of a management request that succeeds.
     pub(crate) async fn api(&self, method: &str, path: &str, body: &Value) -> Value {
-        let answer = self.send(&Request::new(method, path).key(AUTH_KEY).json(body)).await;
-        assert_eq!(answer.head.status, 200, "{method} {path}: {}", answer.json());
+        let request = Request::new(method, path).key(AUTH_KEY).json(body);
+        let answer = self.send(&request).await;
+        assert_eq!(answer.head.status, 200, "{method} {path}: {}", String::from_utf8_lossy(&answer.body()));
         answer.json()["data"].take()
+    }
+
+    /// The pool of a group as the API shows it.
+    pub(crate) async fn pool(&self, group: GroupId) -> Value {
+        self.api("GET", &format!("/api/groups/{group}/pool?page_size=1000"), &Value::Null).await
+    }
+
+    /// Asks until `holds` for the pool of the group.
+    pub(crate) async fn pool_until(&self, group: GroupId, holds: impl Fn(&Value) -> bool) -> Value {
+        let begun = std::time::Instant::now();
+        loop {
+            let mut pool = self.pool(group).await;
+            if holds(&pool) {
+                return pool;
+            }
+            // The sums and the episodes say why; the keys would bury them.
+            assert!(begun.elapsed() < PATIENCE, "it does not come to pass: {}", {
+                pool["keys"].take();
+                pool
+            });
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// The warnings of `/health`.
+    pub(crate) async fn warnings(&self) -> Vec<String> {
+        let health = self.send(&Request::new("GET", "/health")).await.json();
+        let warnings = health["warnings"].as_array().cloned().unwrap_or_default();
+        warnings.iter().filter_map(|warning| warning.as_str().map(str::to_owned)).collect()
     }
 
     /// Resolves when no request is in flight: a client, or the double, may see the end of one a moment before its place is

@@ -178,7 +178,8 @@ async fn calls_go_to_the_upstreams_by_weight_and_end_in_time() {
     let silent = Behaviour::hang(At::Head);
     [&gateway.double, &second].into_iter().for_each(|double| double.on_key(&all[0], silent.clone()));
     let tests = json!({"group_id": group, "keys": [all[0]]});
-    let tested = timeout(Duration::from_secs(20), gateway.api("POST", "/api/keys/test-multiple", &tests)).await.unwrap();
+    let tested =
+        timeout(Duration::from_secs(20), gateway.api("POST", "/api/keys/test-multiple", &tests)).await.unwrap();
     assert_eq!(tested["results"][0]["class"], "upstream_fault", "{tested}");
     assert!(tested["total_duration"].as_u64().unwrap() >= 1_000);
     assert!(gateway.key_states(group).await.iter().all(|(_, state)| *state == KeyState::Active));

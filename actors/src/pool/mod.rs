@@ -16,6 +16,7 @@ mod lease;
 mod ledger;
 mod memory;
 mod model;
+mod overview;
 mod pinned;
 mod ring;
 mod search;
@@ -44,7 +45,12 @@ use gpt_load_schema::{
 };
 
 use self::shared::Shared;
-pub use self::{candidates::Candidate, lease::KeyLease, pinned::Withheld};
+pub use self::{
+    candidates::Candidate,
+    lease::KeyLease,
+    overview::{LiveKey, Overview, Part},
+    pinned::Withheld,
+};
 
 /// What the classifier, and after it the policies, say of one attempt; the pool's input.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use gpt_load_schema::{
     group::{Group, GroupDefinition, SubGroup},
     ids::{GroupId, KeyId},
-    key::{KeyRecord, KeySource, KeyState},
+    key::{KeyRecord, KeySource, KeyState, KeyTraits},
     secret::Secret,
     store::{KeyFilter, KeySelector, Store, StoreError, StoreResult},
     time::Timestamp,
@@ -117,7 +117,9 @@ impl Leader {
             Command::RestoreKeys(group, which) => self.doubt_on_error(group, self.restore_keys(group, &which).await),
             Command::OrderKey(group, key, order) => self.order_key(group, key, order).await,
             Command::AcceptHeld(group) => self.accept_held(group).await,
-            Command::UpdateKey(..) => Err(StoreError::Internal("not wired yet".to_owned()).into()),
+            Command::UpdateKey(group, key, traits) => {
+                self.doubt_on_error(group, self.update_key(group, key, &traits).await)
+            }
             Command::PutSettings(values) => {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;
@@ -244,6 +246,16 @@ impl Leader {
         self.committer.commit_all().await?;
         let total = self.adopt(&member, Vec::new(), None, false).await?;
         Ok(Reply::Changed { count: count(accepted), total })
+    }
+
+    async fn update_key(&self, group: GroupId, id: KeyId, traits: &KeyTraits) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        self.settle(&member).await?;
+        let now = Timestamp::now();
+        let key =
+            self.committer.write(|writer| async move { writer.set_key_traits(group, id, traits, now).await }).await?;
+        let total = self.adopt(&member, vec![key], None, false).await?;
+        Ok(Reply::Changed { count: 1, total })
     }
 
     /// Shows a committed change to the node. What was committed stands; when the database fails over the reading, that

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use gpt_load_schema::{
     ids::GroupId,
@@ -6,10 +6,14 @@ use gpt_load_schema::{
     log::OutcomeClass,
     secret::Secret,
     store::{KeySelector, StoreError},
+    time::Timestamp,
 };
 
 use super::fixture::{Node, add, definition};
-use crate::commands::{Command, CommandError, Reply};
+use crate::{
+    commands::{Command, CommandError, Reply},
+    pool::{Overview, Part},
+};
 
 fn changed(reply: &Reply) -> (i64, i64) {
     match reply {
@@ -68,7 +72,7 @@ async fn restored_keys_serve_again_and_deleted_ones_never() {
     late.settle(
         super::fixture::verdict(OutcomeClass::KeyInvalid, None),
         crate::pool::Asked { upstream: &"http://up".into(), model: "" },
-        gpt_load_schema::time::Timestamp::now(),
+        Timestamp::now(),
     );
     node.flush().await;
     let keys = node.keys(group).await;
@@ -83,7 +87,7 @@ async fn restored_keys_serve_again_and_deleted_ones_never() {
     assert_eq!(node.pool(group).counts().total(), 2);
     let rest = node.execute(Command::DeleteKeys(group, KeySelector::All)).await;
     assert_eq!(changed(&rest), (2, 0));
-    assert!(!node.pool(group).is_usable(gpt_load_schema::time::Timestamp::now()));
+    assert!(!node.pool(group).is_usable(Timestamp::now()));
     node.runtime.stop().await;
 }
 
@@ -100,9 +104,35 @@ async fn settings_rule_the_states_as_soon_as_they_are_stored() {
 }
 
 #[actix_rt::test]
+async fn an_overview_counts_all_keys_and_shows_a_part() {
+    let node = Node::start().await;
+    let group = node.group("default", 5).await;
+    node.use_key(group, 1, OutcomeClass::KeyInvalid, None).await;
+    node.use_key(group, 2, OutcomeClass::RateLimited, Some(Duration::from_secs(60))).await;
+    node.use_key(group, 3, OutcomeClass::QuotaExhausted, Some(Duration::from_secs(600))).await;
+    node.flush().await;
+    let (lease, now) = (node.lease(group, 4).await, Timestamp::now());
+    let look = |state, skip, take| node.pool(group).overview(Part { state, skip, take }, now);
+    let all = look(None, 1, 2);
+    assert_eq!((all.counts.active, all.counts.disabled, all.counts.invalid), (3, 1, 1));
+    assert_eq!((all.resting, all.in_flight, all.matching), (1, 1, 5));
+    let rest = node.keys(group).await[1].health.resting_until;
+    assert_eq!(all.next_return, rest, "the nearest return");
+    let ids = |overview: &Overview| overview.keys.iter().map(|key| key.record.id.0).collect::<Vec<_>>();
+    assert_eq!(ids(&all), [2, 3]);
+    assert_eq!(all.keys[0].next_return(now), rest);
+    let active = look(Some(KeyState::Active), 1, 9);
+    assert_eq!((ids(&active), active.matching), (vec![4, 5], 3));
+    assert_eq!(active.keys[0].in_flight, 1);
+    assert_eq!(ids(&look(None, 99, 9)), Vec::<i64>::new());
+    drop(lease);
+    node.runtime.stop().await;
+}
+
+#[actix_rt::test]
 async fn a_hot_reload_shows_what_others_wrote() {
     let node = Node::start().await;
-    let now = gpt_load_schema::time::Timestamp::now();
+    let now = Timestamp::now();
     let writer = node.store.writer(node.store.epoch().await.expect("the epoch is read"));
     let group = writer.insert_group(&definition("elsewhere"), now).await.expect("the group is stored").id;
     let values = ["sk-a", "sk-b"].map(Secret::from);

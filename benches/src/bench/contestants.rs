@@ -17,7 +17,8 @@ pub(crate) const NGINX: &str = "nginx";
 const WORDS: usize = 100;
 /// Content events that, with the opening and closing ones, make a stream of 50.
 const EVENTS: usize = 47;
-const KEYS: usize = 100;
+/// Keys of the node.
+pub(crate) const KEYS: usize = 100;
 
 /// A running program and where it takes requests.
 pub(crate) struct Contestant {
@@ -102,12 +103,17 @@ http {{
     )
 }
 
+/// One of the node's keys.
+pub(crate) fn key(number: usize) -> String {
+    format!("sk-bench-provider-key-{number:04}")
+}
+
 /// The node with everything on, in the one-file set-up with 100 keys.
 pub(crate) fn gateway(program: &Path, dir: &Path, upstream: SocketAddr, workers: usize) -> anyhow::Result<Contestant> {
     let addr = free_addr()?;
     let home = dir.join(format!("gateway-{}", addr.port()));
     fs::create_dir_all(&home)?;
-    let keys: String = (0..KEYS).map(|number| format!("sk-bench-provider-key-{number:04}\n")).collect();
+    let keys: String = (0..KEYS).map(|number| key(number) + "\n").collect();
     fs::write(home.join("keys.txt"), keys)?;
     let mut command = Command::new(program.canonicalize().context("the gateway's program is missing")?);
     command

@@ -9,6 +9,7 @@ use anyhow::Context as _;
 mod contestants;
 mod figures;
 mod measure;
+pub mod prediction;
 mod process;
 mod validation;
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use gpt_load_benches::bench::{Options, ValidationOptions, provider_beside, run, run_validation};
+use gpt_load_benches::bench::{Options, ValidationOptions, prediction, provider_beside, run, run_validation};
 
 /// Measures the node against nginx and against the provider alone, in one run.
 #[derive(Debug, Parser)]
@@ -24,8 +24,8 @@ struct Arguments {
     /// Program of nginx; left out of the table when missing.
     #[arg(long, default_value = "/usr/sbin/nginx")]
     nginx: PathBuf,
-    /// Two short rounds and 1,000 open streams, below a minute.
-    #[arg(long)]
+    /// Short runs, below a minute.
+    #[arg(long, global = true)]
     quick: bool,
     /// Rounds of all contestants.
     #[arg(long)]
@@ -46,6 +46,8 @@ enum What {
         #[arg(long, default_value_t = 10_000)]
         keys: usize,
     },
+    /// The 429s of a pool that is asked for 120 % of its budget, with and without the node looking ahead.
+    Prediction,
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -61,6 +63,11 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(What::Validation { keys }) => {
             let gateway = arguments.gateway.clone();
             run_validation(&ValidationOptions { gateway, provider, keys, workers }, &mut tell)?
+        }
+        Some(What::Prediction) => {
+            let time = Duration::from_secs(if arguments.quick { 5 } else { 20 });
+            let gateway = arguments.gateway.clone();
+            prediction::run(&prediction::Options { gateway, provider, time, workers }, &mut tell)?
         }
         None => run(&data_path(&arguments, provider, workers), &mut tell)?,
     };

@@ -11,7 +11,7 @@ use gpt_load_benches::double::{Behaviour, Double, Options};
 /// A double of OpenAI, Anthropic and Gemini that fails on request.
 ///
 /// Faults: by header (`x-double: status=429;retry-after=20`), by model (`double;status=500`), by key (`--on-key`), or
-/// through the control routes (`PUT /__double/keys/{key}`).
+/// through the control routes (`PUT /__double/keys/{key}`; `…/every` for blocks and outages, `…/budget` for limits).
 #[derive(Debug, Parser)]
 struct Arguments {
     /// Address to listen on.

@@ -4,10 +4,15 @@
 //! | --- | --- |
 //! | `PUT /__double/keys/{key}` | body: a behaviour, or a list of them, for requests with this key |
 //! | `DELETE /__double/keys/{key}` | forgets the behaviours of the key |
+//! | `PUT /__double/every` | a behaviour for every request, whatever else is scripted: an egress block, an outage |
+//! | `DELETE /__double/every` | ends it |
+//! | `PUT /__double/budget` | body: a budget for each key, nothing spent yet |
+//! | `GET /__double/budget` | what each key has asked for: `{"keys": {"sk-a": {"served": 1, "refused": 0}}, "refused": 0}` |
+//! | `DELETE /__double/budget` | no budget |
 //! | `PUT /__double/next` | behaviours for the next requests, whatever their key |
 //! | `PUT /__double/paths?part=…` | behaviours for requests whose target contains the part |
 //! | `GET /__double/requests` | received requests; `?wait=N` answers when N have come |
-//! | `DELETE /__double` | forgets behaviours, requests and files |
+//! | `DELETE /__double` | forgets behaviours, budgets, requests and files |
 
 use percent_encoding::percent_decode_str;
 use serde_json::json;
@@ -42,6 +47,33 @@ pub(crate) async fn answer(head: &Head, body: &Body, shared: &Shared) -> Option<
                 done()
             }
         },
+        ("PUT", "every") => match serde_json::from_slice(&body.bytes) {
+            Err(error) => refused(&error.to_string()),
+            Ok(behaviour) => {
+                shared.script.on_every(Some(behaviour));
+                done()
+            }
+        },
+        ("DELETE", "every") => {
+            shared.script.on_every(None);
+            done()
+        }
+        ("PUT", "budget") => match serde_json::from_slice(&body.bytes) {
+            Err(error) => refused(&error.to_string()),
+            Ok(budget) => {
+                shared.budgets.set(Some(budget));
+                done()
+            }
+        },
+        ("GET", "budget") => {
+            let keys = shared.budgets.asked();
+            let refused: u64 = keys.values().map(|asked| asked.refused).sum();
+            Answer::json(Dialect::OpenAi, json!({"keys": keys, "refused": refused}).to_string())
+        }
+        ("DELETE", "budget") => {
+            shared.budgets.set(None);
+            done()
+        }
         ("DELETE", "keys") => {
             shared.script.forget_key(&percent_decode_str(name).decode_utf8_lossy());
             done()
@@ -54,6 +86,7 @@ pub(crate) async fn answer(head: &Head, body: &Body, shared: &Shared) -> Option<
         }
         ("DELETE", "") => {
             shared.script.clear();
+            shared.budgets.set(None);
             shared.record.clear();
             shared.files.clear();
             done()

@@ -17,14 +17,17 @@
 //! # }
 //! ```
 //!
-//! A behaviour is looked for in this order: request header `x-double` (text form), `on_next`, `on_key`, `on_path`, a
-//! model named `double;…` (text form), `Options::base`. Keys and models that begin with `no-such` are unknown.
+//! A behaviour is looked for in this order: request header `x-double` (text form), `on_every`, `on_next`, `on_key`,
+//! `on_path`, a model named `double;…` (text form), `Options::base`. Keys and models that begin with `no-such` are
+//! unknown. A budget (`set_budget`) counts what would be answered well.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
@@ -32,6 +35,7 @@ use tokio_rustls::TlsAcceptor;
 mod answer;
 mod anthropic;
 mod behaviour;
+mod budget;
 mod control;
 mod errors;
 mod files;
@@ -48,9 +52,10 @@ mod tls;
 mod wire;
 
 pub use behaviour::{At, Behaviour, Framing, Payload};
+pub use budget::{Asked, Budget};
 pub use record::Received;
 
-use server::Shared;
+use server::{Door, Shared};
 
 /// How a double is started.
 #[derive(Debug, Clone)]
@@ -95,7 +100,7 @@ pub struct Double {
     pub addr: SocketAddr,
     shared: Arc<Shared>,
     ca_pem: Option<String>,
-    stop: watch::Sender<bool>,
+    door: watch::Sender<Door>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -110,24 +115,26 @@ impl Double {
         let tls = options.tls.then(|| tls::Tls::generate(&options.tls_names)).transpose()?;
         let shared = Arc::new(Shared {
             script: script::Script::default(),
+            budgets: budget::Budgets::default(),
             record: record::Record::new(options.record),
             files: files::Files::new(options.accounts),
             base: options.base,
             body_limit: options.body_limit,
             connections: AtomicU64::new(0),
             crowd: server::Crowd::default(),
+            shut: AtomicUsize::new(0),
             scheme: if options.tls { "https" } else { "http" },
         });
-        let (stop, stopped) = watch::channel(false);
+        let (door, moved) = watch::channel(Door::Open(Arc::new(listener)));
         let mut threads = Vec::with_capacity(options.threads);
         for number in 0..options.threads.max(1) {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
             let acceptor = tls.as_ref().map(|tls| TlsAcceptor::from(Arc::clone(&tls.config)));
-            let serving = server::run(listener.try_clone()?, acceptor, Arc::clone(&shared), stopped.clone());
+            let serving = server::run(acceptor, Arc::clone(&shared), moved.clone());
             let thread = std::thread::Builder::new().name(format!("double-{number}"));
             threads.push(thread.spawn(move || _ = runtime.block_on(serving))?);
         }
-        Ok(Self { addr, shared, ca_pem: tls.map(|tls| tls.ca_pem), stop, threads })
+        Ok(Self { addr, shared, ca_pem: tls.map(|tls| tls.ca_pem), door, threads })
     }
 
     /// Base URL without a trailing slash and without a path.
@@ -155,9 +162,47 @@ impl Double {
         self.shared.script.on_path(part, behaviour);
     }
 
-    /// Forgets behaviours, received requests and files.
+    /// Behaviour for every request, whatever else is scripted, until it is set again: an egress block, an outage. `None`
+    /// ends it.
+    pub fn on_every(&self, behaviour: Option<Behaviour>) {
+        self.shared.script.on_every(behaviour);
+    }
+
+    /// Gives every key this budget, of which nothing is spent yet, or none.
+    pub fn set_budget(&self, budget: Option<Budget>) {
+        self.shared.budgets.set(budget);
+    }
+
+    /// What each key has asked for since the budget was set.
+    pub fn asked(&self) -> BTreeMap<String, Asked> {
+        self.shared.budgets.asked()
+    }
+
+    /// Drops all connections and refuses new ones; returns when that is so. Blocks for a moment.
+    pub fn shut(&self) {
+        self.shared.shut.store(0, Ordering::Release);
+        // Fails only when no thread is left to tell, and then nothing listens either.
+        _ = self.door.send(Door::Shut);
+        let running = || self.threads.iter().filter(|thread| !thread.is_finished()).count();
+        while self.shared.shut.load(Ordering::Acquire) < running() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Takes connections again, on the same address.
+    ///
+    /// # Errors
+    /// The address was taken meanwhile.
+    pub fn open(&self) -> io::Result<()> {
+        let listener = server::listen(self.addr)?;
+        _ = self.door.send(Door::Open(Arc::new(listener)));
+        Ok(())
+    }
+
+    /// Forgets behaviours, budgets, received requests and files.
     pub fn reset(&self) {
         self.shared.script.clear();
+        self.shared.budgets.set(None);
         self.shared.record.clear();
         self.shared.files.clear();
     }
@@ -169,7 +214,7 @@ impl Double {
 
     /// Connections accepted so far (over TLS: with a complete handshake).
     pub fn connections(&self) -> u64 {
-        self.shared.connections.load(std::sync::atomic::Ordering::Relaxed)
+        self.shared.connections.load(Ordering::Relaxed)
     }
 
     /// The most requests that were being answered at the same time since the last call, or since the start.
@@ -201,7 +246,7 @@ impl Double {
 impl Drop for Double {
     fn drop(&mut self) {
         // Fails only when no thread is left to tell.
-        _ = self.stop.send(true);
+        _ = self.door.send(Door::Stopped);
         for thread in self.threads.drain(..) {
             // A thread that panicked has reported it.
             _ = thread.join();

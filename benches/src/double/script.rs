@@ -18,6 +18,7 @@ pub(crate) struct Script {
 
 #[derive(Debug, Default)]
 struct Rules {
+    every: Option<Behaviour>,
     next: Queue,
     keys: HashMap<String, Queue>,
     paths: Vec<(String, Queue)>,
@@ -53,6 +54,11 @@ impl Queue {
 }
 
 impl Script {
+    /// For every request until another is set; `None` lets the other rules speak again.
+    pub(crate) fn on_every(&self, behaviour: Option<Behaviour>) {
+        self.change(|rules| rules.every = behaviour);
+    }
+
     /// For whatever requests come next.
     pub(crate) fn on_next(&self, behaviour: Behaviour) {
         self.change(|rules| rules.next.push(behaviour));
@@ -79,13 +85,17 @@ impl Script {
         self.any.store(false, Ordering::Release);
     }
 
-    /// Behaviour for a request, used up by one: next, then by key, then by path.
+    /// Behaviour for a request: the one for every request, which uses up nothing; else, used up by one, next, then by
+    /// key, then by path.
     pub(crate) fn take(&self, key: Option<&str>, target: &str) -> Option<Behaviour> {
         if !self.any.load(Ordering::Acquire) {
             return None;
         }
         let mut guard = self.rules.lock();
         let rules = &mut *guard;
+        if rules.every.is_some() {
+            return rules.every.clone();
+        }
         let by_key = |keys: &mut HashMap<String, Queue>| keys.get_mut(key?)?.take();
         let by_path = |paths: &mut Vec<(String, Queue)>| {
             paths.iter_mut().filter(|(part, _)| target.contains(part.as_str())).find_map(|(_, queue)| queue.take())
@@ -121,6 +131,18 @@ mod tests {
         script.on_next(Behaviour::status(429).times(1));
         let statuses: Vec<_> = (0..3).map(|_| script.take(Some("a"), "/v1/chat/x").unwrap().status.unwrap()).collect();
         assert_eq!(statuses, [429, 402, 503]);
+    }
+
+    #[test]
+    fn what_rules_every_request_uses_up_nothing() {
+        let script = Script::default();
+        script.on_next(Behaviour::status(429).times(1));
+        script.on_every(Some(Behaviour::status(403)));
+        let statuses: Vec<_> = (0..3).map(|_| script.take(Some("a"), "/").unwrap().status.unwrap()).collect();
+        assert_eq!(statuses, [403, 403, 403]);
+        script.on_every(None);
+        assert_eq!(script.take(Some("a"), "/").unwrap().status, Some(429));
+        assert_eq!(script.take(Some("a"), "/"), None);
     }
 
     #[test]

@@ -3,15 +3,17 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use super::answer::Answer;
 use super::behaviour::Behaviour;
+use super::budget::Budgets;
 use super::errors::Dialect;
 use super::files::Files;
 use super::record::{Received, Record};
@@ -28,12 +30,15 @@ const BACKLOG: i32 = 16_384;
 /// What all connections share.
 pub(crate) struct Shared {
     pub(crate) script: Script,
+    pub(crate) budgets: Budgets,
     pub(crate) record: Record,
     pub(crate) files: Files,
     pub(crate) base: Behaviour,
     pub(crate) body_limit: usize,
     pub(crate) connections: AtomicU64,
     pub(crate) crowd: Crowd,
+    /// Threads that have shut the door since it was told to be.
+    pub(crate) shut: AtomicUsize,
     pub(crate) scheme: &'static str,
 }
 
@@ -77,24 +82,67 @@ pub(crate) fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// Accepts and serves on the calling thread until told to stop.
+/// Accepts and serves on the calling thread until told to stop. While the door is shut there is neither a listening socket
+/// nor a connection.
 pub(crate) async fn run(
-    listener: TcpListener,
     tls: Option<TlsAcceptor>,
     shared: Arc<Shared>,
-    mut stop: watch::Receiver<bool>,
+    mut door: watch::Receiver<Door>,
 ) -> io::Result<()> {
-    let listener = tokio::net::TcpListener::from_std(listener)?;
-    loop {
-        let accepted = tokio::select! {
-            // A dropped sender means stop as well.
-            _ = stop.changed() => return Ok(()),
-            accepted = listener.accept() => accepted,
+    let mut connections = JoinSet::new();
+    // Whoever could move the door is gone when the channel is closed.
+    while door.has_changed().is_ok() {
+        let told = door.borrow_and_update().clone();
+        let listener = match told {
+            Door::Open(open) => Some(tokio::net::TcpListener::from_std(open.try_clone()?)?),
+            Door::Shut => {
+                connections.shutdown().await;
+                shared.shut.fetch_add(1, Ordering::AcqRel);
+                None
+            }
+            Door::Stopped => break,
         };
-        match accepted {
-            Ok((stream, _)) => _ = tokio::spawn(connect(stream, tls.clone(), Arc::clone(&shared))),
-            // Out of file descriptors, or a connection that was gone before it was accepted: others may work.
-            Err(_) => tokio::task::yield_now().await,
+        while let Some(accepted) = next(&mut door, listener.as_ref(), &mut connections).await {
+            match accepted {
+                Ok((stream, _)) => _ = connections.spawn(connect(stream, tls.clone(), Arc::clone(&shared))),
+                // Out of file descriptors, or a connection that was gone before it was accepted: others may work.
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Whether connections are taken.
+#[derive(Debug, Clone)]
+pub(crate) enum Door {
+    /// On this socket.
+    Open(Arc<TcpListener>),
+    /// No.
+    Shut,
+    /// No, and never again.
+    Stopped,
+}
+
+/// The next connection; `None` when the door was moved.
+async fn next(
+    door: &mut watch::Receiver<Door>,
+    listener: Option<&tokio::net::TcpListener>,
+    connections: &mut JoinSet<()>,
+) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    let accept = async {
+        match listener {
+            Some(listener) => listener.accept().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(accept);
+    loop {
+        tokio::select! {
+            // A dropped sender means stop as well, which the last value says.
+            _ = door.changed() => return None,
+            accepted = &mut accept => return Some(accepted),
+            Some(_) = connections.join_next() => {}
         }
     }
 }
@@ -164,7 +212,11 @@ async fn exchange(mut conn: Conn, number: u64, shared: &Shared) -> Next {
         }
     }
     let how = how.map_or_else(|| shared.base.clone(), |how| how.or_extent_of(&shared.base));
-    let answer = answer(&head, &body, &how, key.as_deref(), shared);
+    let (how, is_counted) = shared.budgets.spend(key.as_deref(), how, at);
+    let mut answer = answer(&head, &body, &how, key.as_deref(), shared);
+    if is_counted {
+        answer.headers.retain(|(name, _)| !name.contains("ratelimit"));
+    }
     let (next, sent) = respond::send(conn, &head, answer, &how).await;
     if let Some(index) = index {
         match sent {

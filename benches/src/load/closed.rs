@@ -5,6 +5,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use tokio::task::{JoinSet, LocalSet};
 
 use super::connection::Connection;
@@ -37,7 +38,12 @@ async fn run(target: &Target, connections: usize, time: Duration) -> Report {
     let begin = Instant::now();
     let mut tasks = JoinSet::new();
     for _ in 0..connections {
-        tasks.spawn_local(keep_busy(Connection::new(target.clone()), begin + time, Rc::clone(&report)));
+        tasks.spawn_local(keep_busy(
+            Connection::new(target.addr),
+            target.request.clone(),
+            begin + time,
+            Rc::clone(&report),
+        ));
     }
     tasks.join_all().await;
     let mut report = report.replace(Report::new());
@@ -45,10 +51,10 @@ async fn run(target: &Target, connections: usize, time: Duration) -> Report {
     report
 }
 
-async fn keep_busy(mut connection: Connection, end: Instant, report: Rc<RefCell<Report>>) {
+async fn keep_busy(mut connection: Connection, request: Bytes, end: Instant, report: Rc<RefCell<Report>>) {
     while Instant::now() < end {
         let due = Instant::now();
-        let outcome = connection.exchange().await;
+        let outcome = connection.exchange(&request).await;
         let failed = outcome.is_err();
         report.borrow_mut().note(due, outcome);
         if failed {

@@ -1,11 +1,11 @@
 //! One connection that sends a request at a time, and connects again when it was closed.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::Target;
 use super::body::Scan;
 
 /// A request that did not get its whole answer.
@@ -21,31 +21,32 @@ pub(crate) struct Seen {
 }
 
 pub(crate) struct Connection {
-    target: Target,
+    addr: SocketAddr,
     stream: Option<TcpStream>,
     buffer: Box<[u8]>,
 }
 
 impl Connection {
-    pub(crate) fn new(target: Target) -> Self {
-        Self { target, stream: None, buffer: vec![0; 16 * 1024].into() }
+    pub(crate) fn new(addr: SocketAddr) -> Self {
+        Self { addr, stream: None, buffer: vec![0; 16 * 1024].into() }
     }
 
     /// Connects ahead of the first request, so that it does not pay for it.
     pub(crate) async fn connect(&mut self) -> Result<(), Failure> {
-        let stream = TcpStream::connect(self.target.addr).await.map_err(|_| Failure)?;
+        let stream = TcpStream::connect(self.addr).await.map_err(|_| Failure)?;
         stream.set_nodelay(true).map_err(|_| Failure)?;
         self.stream = Some(stream);
         Ok(())
     }
 
-    pub(crate) async fn exchange(&mut self) -> Result<Seen, Failure> {
+    /// Sends a request and reads its answer to the end.
+    pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Seen, Failure> {
         if self.stream.is_none() {
             self.connect().await?;
         }
         // Comes back only after a whole answer.
         let mut stream = self.stream.take().ok_or(Failure)?;
-        stream.write_all(&self.target.request).await.map_err(|_| Failure)?;
+        stream.write_all(request).await.map_err(|_| Failure)?;
         let mut scan = Scan::new();
         let mut first_byte = None;
         loop {

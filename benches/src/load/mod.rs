@@ -15,7 +15,7 @@ mod open;
 
 pub use closed::closed;
 pub use hold::{Held, hold};
-pub use open::open;
+pub use open::{open, open_in_turn};
 
 /// Nanoseconds that are still told apart, and the longest time that is.
 const FINEST: u64 = 100;

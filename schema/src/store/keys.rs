@@ -173,13 +173,6 @@ impl Store {
 
 fn add(counts: &mut KeyCounts, status: &str, count: i64) -> StoreResult<()> {
     let state: KeyState = status.parse().map_err(|error| StoreError::damaged("key status", error))?;
-    let slot = match state {
-        KeyState::Pending => &mut counts.pending,
-        KeyState::Active => &mut counts.active,
-        KeyState::Degraded => &mut counts.degraded,
-        KeyState::Disabled => &mut counts.disabled,
-        KeyState::Invalid => &mut counts.invalid,
-    };
-    *slot += count;
+    *counts.of_mut(state) += count;
     Ok(())
 }

@@ -89,6 +89,27 @@ impl Store {
             .await
     }
 
+    /// The newest log rows of the key with this lookup hash in a group, failed attempts included, at most `limit`.
+    pub async fn key_logs(&self, group: GroupId, key_hash: &str, limit: u32) -> StoreResult<Vec<RequestLog>> {
+        let (engine, key_hash) = (Arc::clone(&self.engine), key_hash.to_owned());
+        self.engine
+            .run(async move {
+                let rows: Vec<LogRow> = read!(engine, |conn| {
+                    request_logs::table
+                        .filter(request_logs::key_hash.eq(&key_hash))
+                        .filter(request_logs::group_id.eq(group.0))
+                        .order((request_logs::timestamp.desc(), request_logs::id.desc()))
+                        .limit(i64::from(limit))
+                        .select(LogRow::as_select())
+                        .load(conn)
+                        .await?
+                });
+                let vault = Arc::clone(&engine.vault);
+                blocking(move || rows.into_iter().map(|row| row.into_log(&vault)).collect()).await
+            })
+            .await
+    }
+
     /// Number of log rows, by request type: (final, retry).
     pub async fn log_counts(&self) -> StoreResult<(i64, i64)> {
         let engine = Arc::clone(&self.engine);

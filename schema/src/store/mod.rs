@@ -12,6 +12,7 @@ mod error;
 mod group_rows;
 mod groups;
 mod key_rows;
+mod key_traits;
 mod key_writes;
 mod keys;
 mod logs;
@@ -100,6 +101,17 @@ impl KeyCounts {
     /// All keys.
     pub const fn total(&self) -> i64 {
         self.pending + self.active + self.degraded + self.disabled + self.invalid
+    }
+
+    /// The count of one state.
+    pub const fn of_mut(&mut self, state: KeyState) -> &mut i64 {
+        match state {
+            KeyState::Pending => &mut self.pending,
+            KeyState::Active => &mut self.active,
+            KeyState::Degraded => &mut self.degraded,
+            KeyState::Disabled => &mut self.disabled,
+            KeyState::Invalid => &mut self.invalid,
+        }
     }
 }
 

@@ -116,7 +116,7 @@ async fn requests_without_any_key_are_no_guesses() {
 #[actix_web::test]
 async fn unknown_paths_have_both_shapes() {
     let api = Api::start().await;
-    for path in ["/api", "/api/", "/api/nope", "/api/groups/1/stats", "/api/keys/add-async", "/api/nothing/here"] {
+    for path in ["/api", "/api/", "/api/nope", "/api/groups/1/stats", "/api/keys/1/unknown", "/api/nothing/here"] {
         let answer = api.send(anonymous("GET", path)).await;
         answer.is_error(404, "NOT_FOUND", "", path);
         assert_eq!(answer.json()["error"], answer.json()["message"]);

@@ -30,8 +30,8 @@ fn hostile() -> Vec<Value> {
     ]
 }
 
-/// Method, path, a good body and the fields to spoil.
-fn routes(id: i64) -> Vec<(Method, String, Value, Vec<&'static str>)> {
+/// Method, path, a good body and the fields to spoil; `id` is a group, `key` one of its keys.
+fn routes(id: i64, key: i64) -> Vec<(Method, String, Value, Vec<&'static str>)> {
     let group_fields = vec![
         "name",
         "display_name",
@@ -63,6 +63,7 @@ fn routes(id: i64) -> Vec<(Method, String, Value, Vec<&'static str>)> {
         (Method::POST, "/api/keys/restore-all-invalid".to_owned(), whole.clone(), vec!["group_id"]),
         (Method::POST, "/api/keys/clear-all-invalid".to_owned(), whole.clone(), vec!["group_id"]),
         (Method::POST, "/api/keys/clear-all".to_owned(), whole, vec!["group_id"]),
+        (Method::PATCH, format!("/api/keys/{key}"), json!({}), vec!["weight", "priority", "upstream"]),
         (
             Method::PUT,
             "/api/settings".to_owned(),
@@ -72,11 +73,17 @@ fn routes(id: i64) -> Vec<(Method, String, Value, Vec<&'static str>)> {
     ]
 }
 
+async fn target(api: &Api) -> (i64, i64) {
+    let id = api.group("target").await;
+    api.keys(id, &["sk-target"]).await;
+    (id, api.key_id(id, "sk-target").await)
+}
+
 #[actix_web::test]
 async fn no_value_of_any_field_is_the_servers_fault() {
     let api = Api::start().await;
-    let id = api.group("target").await;
-    for (method, path, good, fields) in routes(id) {
+    let (id, key) = target(&api).await;
+    for (method, path, good, fields) in routes(id, key) {
         for field in fields {
             for value in hostile() {
                 let body = with(good.clone(), &json!({field: value}));
@@ -94,8 +101,9 @@ async fn no_query_is_the_servers_fault() {
     let api = Api::start().await;
     let id = api.group("target").await;
     let values = ["", "-1", "0", "9223372036854775808", "1e9", "%00", "%ff%fe", "%zz", "'%20OR%201=1--", "a%0d%0ab"];
-    for path in ["/api/keys", "/api/keys/export", "/api/groups"] {
-        for field in ["group_id", "status", "key_value", "page", "page_size", "format", "wrap"] {
+    let pool = format!("/api/groups/{id}/pool");
+    for path in ["/api/keys", "/api/keys/export", "/api/groups", &pool] {
+        for field in ["group_id", "status", "state", "key_value", "page", "page_size", "format", "wrap"] {
             for value in values {
                 let query = format!("{path}?{field}={value}&group_id={id}");
                 let answer = api.get(&query).await;
@@ -108,7 +116,7 @@ async fn no_query_is_the_servers_fault() {
 #[actix_web::test]
 async fn no_bytes_are_the_servers_fault() {
     let api = Api::start().await;
-    let id = api.group("target").await;
+    let (id, key) = target(&api).await;
     let deep = format!("{}1{}", "{\"a\":".repeat(50_000), "}".repeat(50_000));
     let bodies: Vec<Vec<u8>> = vec![
         b"\xff\xfe{\"a\": 1}".to_vec(),
@@ -124,7 +132,7 @@ async fn no_bytes_are_the_servers_fault() {
         vec![0; 4096],
         b"group_id=1&keys_text=a".to_vec(),
     ];
-    for (method, path, ..) in routes(id) {
+    for (method, path, ..) in routes(id, key) {
         for body in &bodies {
             let answer = api.raw(method.clone(), &path, body.clone()).await;
             let case = format!("{method} {path} {:.40}", String::from_utf8_lossy(body));
@@ -140,9 +148,10 @@ async fn no_path_is_the_servers_fault() {
     let ids = ["0", "-1", "9223372036854775808", "1.0", "%ff", "%00", "a", "%2e%2e", "1%2f2", "", "%zz"];
     for id in ids {
         for method in [Method::GET, Method::PUT, Method::DELETE, Method::POST, Method::PATCH] {
-            let path = format!("/api/groups/{id}");
-            let answer = api.raw(method.clone(), &path, "{}").await;
-            assert!((400..500).contains(&answer.status) || id.is_empty(), "{method} {path} → {}", answer.status);
+            for path in [format!("/api/groups/{id}"), format!("/api/keys/{id}"), format!("/api/groups/{id}/pool")] {
+                let answer = api.raw(method.clone(), &path, "{}").await;
+                assert!((400..500).contains(&answer.status) || id.is_empty(), "{method} {path} → {}", answer.status);
+            }
         }
     }
 }

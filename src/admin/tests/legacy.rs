@@ -1,6 +1,5 @@
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use gpt_load_actors::pool::{Verdict, Want};
 use gpt_load_schema::{log::OutcomeClass, time::Timestamp};
 use serde_json::json;
 
@@ -39,35 +38,15 @@ async fn nothing_is_blacklisted_and_nothing_to_reset() {
     assert!(reset["message"].is_string());
 }
 
-/// Lets `key` of the default group end an attempt in `class`, with an hour to wait.
-async fn settle(api: &Api, key: &str, class: OutcomeClass, message: &str, now: Timestamp) {
-    let table = api.state.routing.load_full().unwrap();
-    let pool = &table.groups[0].pool;
-    let lease = loop {
-        let lease = pool.checkout(&Want::default(), now).unwrap();
-        if lease.secret().expose() == key {
-            break lease;
-        }
-    };
-    let retry_after = Some(Duration::from_secs(3600));
-    let verdict = Verdict { message: message.to_owned(), retry_after, ..Verdict::new(class, "test") };
-    lease.settle(
-        verdict,
-        gpt_load_actors::pool::Asked { upstream: &Arc::from("https://api.openai.com"), model: "" },
-        now,
-    );
-    api.state.runtime.flush().await.unwrap();
-}
-
 #[actix_web::test]
 async fn blacklisted_keys_are_masked_explained_and_reset() {
     let api = Api::start().await;
     let group = api.group("default").await;
     api.keys(group, &["sk-1234567890-a", "sk-1234567890-b", "sk-1234567890-c"]).await;
     let now = Timestamp::now();
-    settle(&api, "sk-1234567890-a", OutcomeClass::QuotaExhausted, "no credit", now).await;
-    settle(&api, "sk-1234567890-b", OutcomeClass::KeyInvalid, "", now).await;
-    settle(&api, "sk-1234567890-c", OutcomeClass::RateLimited, "too fast", now).await;
+    api.settle("sk-1234567890-a", OutcomeClass::QuotaExhausted, "no credit", now).await;
+    api.settle("sk-1234567890-b", OutcomeClass::KeyInvalid, "", now).await;
+    api.settle("sk-1234567890-c", OutcomeClass::RateLimited, "too fast", now).await;
     let since = now.to_rfc3339();
     let until = (now + Duration::from_secs(3600)).to_rfc3339();
     let mut list = api.get("/blacklist").await.json();

@@ -1,14 +1,18 @@
 //! A node's management API over a temporary SQLite database.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_web::{App, http::Method, test, web};
 use arc_swap::ArcSwapOption;
-use gpt_load_actors::runtime::{RoutingSink, RoutingTable, Runtime, SettingsSource};
+use gpt_load_actors::{
+    pool::{Asked, Verdict, Want},
+    runtime::{RoutingSink, RoutingTable, Runtime, SettingsSource},
+};
 use gpt_load_schema::{
     group::Group,
     ids::{GroupId, KeyId},
     key::KeyHealth,
+    log::OutcomeClass,
     secret::Secret,
     settings::Settings,
     store::{KeyDelta, KeyFilter, Store},
@@ -122,6 +126,32 @@ impl Api {
 
     pub(super) async fn put(&self, path: &str, body: Value) -> Answer {
         self.raw(Method::PUT, path, body.to_string()).await
+    }
+
+    pub(super) async fn patch(&self, path: &str, body: Value) -> Answer {
+        self.raw(Method::PATCH, path, body.to_string()).await
+    }
+
+    /// Id of a key of a group.
+    pub(super) async fn key_id(&self, group: i64, key: &str) -> i64 {
+        let key = self.state.store.key_by_value(GroupId(group), &key.into()).await.unwrap();
+        key.unwrap().id.0
+    }
+
+    /// Lets `key` of the first group end an attempt in `class`, with an hour to wait.
+    pub(super) async fn settle(&self, key: &str, class: OutcomeClass, message: &str, now: Timestamp) {
+        let table = self.state.routing.load_full().unwrap();
+        let pool = &table.groups[0].pool;
+        let lease = loop {
+            let lease = pool.checkout(&Want::default(), now).unwrap();
+            if lease.secret().expose() == key {
+                break lease;
+            }
+        };
+        let retry_after = Some(Duration::from_secs(3600));
+        let verdict = Verdict { message: message.to_owned(), retry_after, ..Verdict::new(class, "test") };
+        lease.settle(verdict, Asked { upstream: &Arc::from("https://api.openai.com"), model: "" }, now);
+        self.state.runtime.flush().await.unwrap();
     }
 
     /// Any bytes as the body, without a content type.

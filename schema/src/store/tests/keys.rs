@@ -1,5 +1,5 @@
 use super::*;
-use crate::key::ModelHealth;
+use crate::key::{KeyTraits, ModelHealth};
 
 fn values(count: usize) -> Vec<Secret> {
     (0..count).map(|index| Secret::from(format!("sk-{index:08}"))).collect()
@@ -177,4 +177,45 @@ async fn notes_are_cut_to_their_column() {
     fixture.writer.set_key_notes(key.id, &"日".repeat(300), NOW).await.expect("noted");
     assert_eq!(fixture.store.key(key.id).await.expect("reads").expect("is there").notes, "日".repeat(255));
     assert!(matches!(fixture.writer.set_key_notes(KeyId(99), "", NOW).await, Err(StoreError::NotFound("the key"))));
+}
+
+#[tokio::test]
+async fn what_a_person_decides_about_a_key_is_stored_and_the_rest_kept() {
+    let fixture = Fixture::new().await;
+    let (group, other) = (fixture.group("one").await.id, fixture.group("two").await.id);
+    let keys = fixture.keys(group, &["sk-1", "sk-2"]).await;
+    let set = async |group, id, traits: KeyTraits| fixture.writer.set_key_traits(group, id, &traits, NOW).await;
+    let all = KeyTraits { weight: Some(7), priority: Some(-3), upstream: Some(Some("https://a".to_owned())) };
+    let changed = set(group, keys[0].id, all).await.expect("changed");
+    assert_eq!((changed.weight, changed.priority, changed.upstream.as_deref()), (7, -3, Some("https://a")));
+    let changed = set(group, keys[0].id, KeyTraits { weight: Some(8), ..KeyTraits::default() }).await.expect("changed");
+    assert_eq!((changed.weight, changed.priority, changed.upstream.as_deref()), (8, -3, Some("https://a")));
+    let unbound = KeyTraits { upstream: Some(None), ..KeyTraits::default() };
+    let changed = set(group, keys[0].id, unbound).await.expect("changed");
+    let stored = fixture.store.key(keys[0].id).await.expect("reads").expect("is there");
+    assert_eq!(format!("{changed:?}"), format!("{stored:?}"), "what was answered is what is stored");
+    assert_eq!((stored.weight, stored.upstream), (8, None));
+    let untouched = fixture.store.key(keys[1].id).await.expect("reads").expect("is there");
+    assert_eq!((untouched.weight, untouched.priority), (1, 0));
+    for (group, id) in [(other, keys[0].id), (group, KeyId(99))] {
+        assert!(matches!(set(group, id, KeyTraits::default()).await, Err(StoreError::NotFound("the key"))));
+    }
+}
+
+#[tokio::test]
+async fn the_last_rows_of_a_key_come_newest_first_and_are_only_its_own() {
+    let fixture = Fixture::new().await;
+    let (group, other) = (fixture.group("one").await.id, fixture.group("two").await.id);
+    let keys = fixture.keys(group, &["sk-1", "sk-2"]).await;
+    let elsewhere = fixture.keys(other, &["sk-1"]).await.remove(0);
+    let row =
+        |group, key: &KeyRecord, at: i64| RequestLog { timestamp: Timestamp(NOW.0 + at), ..log(group, Some(key)) };
+    let mut rows: Vec<_> = (0..4).map(|at| row(group, &keys[0], at)).collect();
+    rows[2].request_type = RequestType::Retry;
+    let others = [row(group, &keys[1], 9), row(other, &elsewhere, 9), log(group, None)];
+    fixture.writer.commit(&[], &[rows.clone(), others.to_vec()].concat(), NOW).await.expect("committed");
+    let found = fixture.store.key_logs(group, &keys[0].hash, 3).await.expect("logs");
+    let ids: Vec<_> = found.iter().map(|row| row.id).collect();
+    assert_eq!(ids, [rows[3].id, rows[2].id, rows[1].id]);
+    assert_eq!(fixture.store.key_logs(other, &keys[0].hash, 9).await.expect("logs").len(), 1);
 }
