@@ -5,12 +5,15 @@
 mod aggregates;
 mod attempts;
 mod bad_input;
+mod broken_key;
+mod budgets;
 mod cancellation;
 mod clients;
 mod connections;
 mod crash;
 mod crowd;
 mod edges;
+mod egress_block;
 mod entrances;
 mod fidelity;
 mod guard;

@@ -1,7 +1,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use gpt_load_schema::{
-    ids::GroupId,
+    ids::{GroupId, KeyId},
     key::{KeySource, KeyState},
     log::OutcomeClass,
     secret::Secret,
@@ -11,7 +11,7 @@ use gpt_load_schema::{
 
 use super::fixture::{Node, add, definition};
 use crate::{
-    commands::{Command, CommandError, Reply},
+    commands::{Command, CommandError, KeyTraits, Reply},
     pool::{Overview, Part},
 };
 
@@ -100,6 +100,32 @@ async fn settings_rule_the_states_as_soon_as_they_are_stored() {
     node.use_key(group, 1, OutcomeClass::KeyForbidden, None).await;
     node.flush().await;
     assert_eq!(node.keys(group).await[0].health.state, KeyState::Disabled);
+    node.runtime.stop().await;
+}
+
+#[actix_rt::test]
+async fn what_a_person_decides_about_a_key_is_in_the_pool_and_survives_a_restart() {
+    let node = Node::start().await;
+    let group = node.group("default", 2).await;
+    let lease = node.lease(group, 1).await;
+    let id = lease.id();
+    let traits = KeyTraits { weight: Some(9), priority: Some(-2), upstream: Some(Some("http://up".to_owned())) };
+    let reply = node.execute(Command::UpdateKey(group, id, traits)).await;
+    assert_eq!(changed(&reply), (1, 2));
+    let seen = |node: &Node| {
+        let key = node.pool(group).key(id).expect("the key is in the pool");
+        (key.record.weight, key.record.priority, key.record.upstream, key.in_flight)
+    };
+    assert_eq!(seen(&node), (9, -2, Some("http://up".to_owned()), 1), "requests in flight still count");
+    assert_eq!(lease.bound_to(), None, "a request goes on as it began");
+    drop(lease);
+    let missing = node.runtime.execute(Command::UpdateKey(group, KeyId(99), KeyTraits::default())).await;
+    assert!(matches!(missing, Err(CommandError::Store(StoreError::NotFound("the key")))));
+    let node = node.restart().await;
+    assert_eq!(seen(&node), (9, -2, Some("http://up".to_owned()), 0));
+    let unbind = KeyTraits { upstream: Some(None), ..KeyTraits::default() };
+    node.execute(Command::UpdateKey(group, id, unbind)).await;
+    assert_eq!(seen(&node), (9, -2, None, 0));
     node.runtime.stop().await;
 }
 

@@ -63,7 +63,7 @@ fn routes(id: i64, key: i64) -> Vec<(Method, String, Value, Vec<&'static str>)> 
         (Method::POST, "/api/keys/restore-all-invalid".to_owned(), whole.clone(), vec!["group_id"]),
         (Method::POST, "/api/keys/clear-all-invalid".to_owned(), whole.clone(), vec!["group_id"]),
         (Method::POST, "/api/keys/clear-all".to_owned(), whole, vec!["group_id"]),
-        (Method::PATCH, format!("/api/keys/{key}"), json!({}), vec!["weight", "priority", "upstream"]),
+        (Method::PATCH, format!("/api/keys/{key}"), json!({}), vec!["state", "weight", "priority", "upstream"]),
         (
             Method::PUT,
             "/api/settings".to_owned(),

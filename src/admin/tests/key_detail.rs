@@ -222,3 +222,36 @@ async fn unknown_keys_are_not_found() {
     let wrong = api.put("/api/keys/1", json!({})).await;
     assert_eq!((wrong.status, wrong.headers["allow"].as_str()), (405, "GET, HEAD, PATCH"));
 }
+
+#[actix_web::test]
+async fn a_person_takes_a_key_out_and_brings_it_back() {
+    let api = Api::start().await;
+    let group = api.group("default").await;
+    api.keys(group, &["sk-1"]).await;
+    let path = format!("/api/keys/{}", api.key_id(group, "sk-1").await);
+    let by_hand = json!({"class": null, "rule": "by-hand", "message": null, "since": null});
+    let steps = [
+        ("disabled", "disabled", by_hand.clone()),
+        ("degraded", "degraded", by_hand.clone()),
+        ("degraded", "degraded", by_hand.clone()),
+        ("invalid", "invalid", by_hand),
+        ("active", "active", json!(null)),
+    ];
+    for (order, state, reason) in steps {
+        let key = api.patch(&path, json!({"state": order, "weight": 7})).await.data();
+        assert_eq!((&key["status"], &key["weight"]), (&json!(state), &json!(7)), "{order}");
+        assert_eq!((&key["state_reason"], &key["next_return"]), (&reason, &json!(null)), "{order}");
+        assert_eq!(api.get(&path).await.data(), key, "{order}");
+    }
+    let answer = api.patch(&path, json!({"state": "degraded"})).await;
+    answer.is_error(400, "VALIDATION_FAILED", "state", "an active key");
+}
+
+#[actix_web::test]
+async fn with_nothing_held_there_is_nothing_to_accept() {
+    let api = Api::start().await;
+    let group = api.group("default").await;
+    api.keys(group, &["sk-1"]).await;
+    let accepted = api.post(&format!("/api/groups/{group}/pool/accept"), Value::Null).await.data();
+    assert_eq!(accepted, json!({"accepted_count": 0}));
+}
