@@ -12,5 +12,6 @@ pub mod log;
 pub mod secret;
 pub mod settings;
 pub mod store;
+pub mod takeover;
 pub mod time;
 pub mod validate;
