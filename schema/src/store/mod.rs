@@ -19,6 +19,7 @@ mod migrate;
 mod pool;
 mod settings;
 mod tables;
+mod takeover;
 mod text;
 mod unlock;
 
@@ -30,6 +31,7 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
+    takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
 };
 use self::{
     dialect::Dialect,
@@ -137,7 +139,8 @@ pub struct Writer {
 impl Store {
     /// Opens (and for SQLite creates) the database, brings its tables up to date and unlocks encryption at rest.
     ///
-    /// `passphrase` is `ENCRYPTION_KEY`; `None` or empty stores plain text.
+    /// `passphrase` is `ENCRYPTION_KEY`; `None` or empty stores plain text. A database of an older GPT-Load is taken over
+    /// first, which takes some seconds for each hundred thousand keys.
     ///
     /// # Errors
     /// `Incompatible` for a DSN that names no usable database and for a database of another program or a newer
@@ -168,6 +171,12 @@ impl Store {
                     Ok((migrate::inspect_sqlite(&inspected)?, turn))
                 })
                 .await?;
+                if found == Found::Legacy {
+                    let (passphrase, fresh, mut watch) = (passphrase.clone(), fresh.clone(), takeover::log_watch());
+                    let options = TakeoverOptions::default();
+                    let report = takeover::take_over(&path, passphrase, fresh, options, &mut watch).await?;
+                    tracing::info!("the database of an older GPT-Load was taken over\n{report}");
+                }
                 let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
                 if found == Found::Nothing {
                     migrate(path.clone()).await?;
@@ -175,7 +184,7 @@ impl Store {
                 let pools = pool::sqlite_pools(&path).await?;
                 let vault = unlock::vault(&pools, passphrase, fresh).await?;
                 // An existing database is not touched before its passphrase is known to be right.
-                if found == Found::Ours {
+                if found != Found::Nothing {
                     migrate(path).await?;
                 }
                 Ok((pools, vault))

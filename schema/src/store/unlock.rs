@@ -1,10 +1,11 @@
 //! Makes or opens the keys of encryption at rest.
 
-use diesel::{Insertable, QueryDsl, Queryable};
+use diesel::{Insertable, QueryDsl, Queryable, QueryableByName};
 use diesel_async::RunQueryDsl;
 
 use super::{
     StoreError, StoreResult,
+    dialect::Cell,
     pool::{Pools, blocking},
     tables::encryption_keys,
 };
@@ -25,9 +26,9 @@ const UNWRAPPED: &str = "none";
 const PBKDF2: &str = "pbkdf2-hmac-sha256+aes-256-gcm";
 
 /// A row of `encryption_keys`.
-#[derive(Clone, Queryable, Insertable)]
+#[derive(Clone, Queryable, QueryableByName, Insertable)]
 #[diesel(table_name = encryption_keys)]
-struct KeyRow {
+pub(super) struct KeyRow {
     id: i64,
     purpose: String,
     wrapping: String,
@@ -35,6 +36,24 @@ struct KeyRow {
     rounds: i64,
     wrapped_key: String,
     created_at: i64,
+}
+
+/// The columns of [`KeyRow::cells`].
+pub(super) const COLUMNS: &[&str] = &["id", "purpose", "wrapping", "salt", "rounds", "wrapped_key", "created_at"];
+
+impl KeyRow {
+    /// The row, column by column.
+    pub(super) fn cells(self) -> Vec<Cell> {
+        vec![
+            self.id.into(),
+            self.purpose.into(),
+            self.wrapping.into(),
+            self.salt.into(),
+            self.rounds.into(),
+            self.wrapped_key.into(),
+            self.created_at.into(),
+        ]
+    }
 }
 
 /// The vault of the database, made when there is none. `fresh` says how a new wrapping key is derived.
@@ -81,7 +100,7 @@ async fn insert(pools: &Pools, rows: Vec<KeyRow>) -> StoreResult<()> {
 }
 
 /// The rows of a new database. Blocks for the derivation.
-fn make(passphrase: Option<&Secret>, derivation: &Derivation, now: Timestamp) -> Vec<KeyRow> {
+pub(super) fn make(passphrase: Option<&Secret>, derivation: &Derivation, now: Timestamp) -> Vec<KeyRow> {
     let wrapping = passphrase.map(|passphrase| derivation.derive(passphrase));
     let row = |id: i64, purpose: Purpose| {
         let key = random_key();
@@ -103,7 +122,7 @@ fn make(passphrase: Option<&Secret>, derivation: &Derivation, now: Timestamp) ->
 }
 
 /// Opens stored keys. Blocks for the derivation.
-fn open(rows: &[KeyRow], passphrase: Option<&Secret>) -> StoreResult<Vault> {
+pub(super) fn open(rows: &[KeyRow], passphrase: Option<&Secret>) -> StoreResult<Vault> {
     let of = |purpose: Purpose| rows.iter().rev().find(|row| row.purpose == purpose.as_str());
     let lookup = of(Purpose::Lookup).ok_or_else(|| StoreError::damaged("lookup key", "it is missing"))?;
     let Some(data) = of(Purpose::Data) else {

@@ -1,6 +1,6 @@
 //! Provider keys of older programs and their states.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -35,7 +35,7 @@ pub(crate) type TakenGroups = BTreeMap<i64, TakenGroup>;
 
 /// What the keys of one take-over have in common.
 pub(crate) struct KeyRules {
-    pub(crate) cipher: LegacyCipher,
+    pub(crate) cipher: Arc<LegacyCipher>,
     pub(crate) groups: TakenGroups,
     pub(crate) now: Timestamp,
     /// The first backoff of a disabled key.
@@ -154,7 +154,7 @@ mod tests {
     fn rules() -> KeyRules {
         let group = |id, aggregate| TakenGroup { id: GroupId(id), aggregate, merged: false };
         KeyRules {
-            cipher: LegacyCipher::new(None),
+            cipher: Arc::new(LegacyCipher::new(None)),
             groups: BTreeMap::from([(1, group(11, false)), (2, group(12, true))]),
             now: NOW,
             backoff: Duration::from_secs(60),

@@ -1,5 +1,7 @@
 //! Log rows and hourly statistics of older programs.
 
+use std::sync::Arc;
+
 use uuid::Uuid;
 
 use super::{
@@ -21,7 +23,7 @@ const UNREADABLE: &str = "failed-to-decrypt";
 
 /// What the log rows of one take-over have in common.
 pub(crate) struct LogRules {
-    pub(crate) cipher: LegacyCipher,
+    pub(crate) cipher: Arc<LegacyCipher>,
     pub(crate) groups: TakenGroups,
     /// Rows before this are left out.
     pub(crate) since: Timestamp,
@@ -133,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_row_keeps_what_it_says() {
-        let rules = LogRules { cipher: LegacyCipher::new(None), groups: groups(), since: Timestamp(1_000) };
+        let rules = LogRules { cipher: Arc::new(LegacyCipher::new(None)), groups: groups(), since: Timestamp(1_000) };
         let row = LegacyLog {
             id: text("0b0e7c1e-8d7c-4f5a-9a39-3a9f0f6f7a10"),
             timestamp: text("2026-01-31 20:34:56+08:00"),

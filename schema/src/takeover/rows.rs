@@ -85,8 +85,8 @@ legacy_rows! {
             request_path, error_message, user_agent, request_type, upstream_addr, is_stream, request_body;
     }
 
-    /// Requests of a group within an hour.
-    LegacyHour from "group_hourly_stats" { int: id, group_id, success_count, failure_count; text: time; }
+    /// Requests of a group within an hour. `position` orders rows by the time they were stored.
+    LegacyHour from "group_hourly_stats" { int: position, group_id, success_count, failure_count; text: time; }
 }
 
 /// Whether a stored truth value is true, in the words of every database.

@@ -71,7 +71,7 @@ pub(crate) trait Source: Send {
     async fn members(&mut self) -> StoreResult<Vec<LegacyMember>>;
     /// At most `limit` keys with ids above `after`, ascending.
     async fn keys(&mut self, after: i64, limit: usize) -> StoreResult<Vec<LegacyKey>>;
-    /// At most `limit` rows of hourly statistics with ids above `after`, ascending.
+    /// At most `limit` rows of hourly statistics at positions above `after`, ascending.
     async fn hours(&mut self, after: i64, limit: usize) -> StoreResult<Vec<LegacyHour>>;
     /// At most `limit` log rows at positions below `before`, the newest first.
     async fn logs(&mut self, before: i64, limit: usize) -> StoreResult<Vec<LegacyLog>>;

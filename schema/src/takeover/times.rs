@@ -38,7 +38,7 @@ impl TimesRead {
 ///
 /// `YYYY-MM-DD`, then optionally a blank or `T` and `hh:mm[:ss[.f…]]`, then optionally `Z`, `±hh:mm`, `±hhmm` or `±hh`,
 /// then optionally a zone's name and a monotonic clock's reading, which say nothing more.
-pub fn parse(text: &str) -> Option<(Timestamp, i32)> {
+fn parse(text: &str) -> Option<(Timestamp, i32)> {
     let text = text.trim();
     let date = date(text.get(..10)?)?;
     let rest = text.get(10..)?;

@@ -1,0 +1,177 @@
+//! Taking over the database that the node is started on.
+
+use std::{fs, path::Path, sync::Arc};
+
+use diesel::{RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::Text};
+
+use super::{
+    Moment, Options, Watch, check,
+    copy::Copying,
+    progress::{Progress, Stage},
+    source_sqlite::{SqliteSource, inventory, open_read_only},
+    staging::{Template, stored_progress, vault},
+    swap,
+    target::{STAGED, Target},
+};
+use crate::{
+    crypto::{Vault, envelope::Derivation},
+    secret::Secret,
+    store::{
+        StoreError, StoreResult,
+        dialect::{Clash, Rows},
+        migrate::prepare_file,
+        pool::{AsyncSqlite, blocking, open_sqlite},
+    },
+    takeover::{Report, cipher::LegacyCipher, source::Source},
+    time::Timestamp,
+};
+
+/// The name under which the progress of a take-over in place is stored.
+pub(super) const NAME: &str = "in place";
+
+/// Copies the tables of the old program in the file at `path` and puts the copies in their places.
+pub(in crate::store) async fn take_over(
+    path: &str,
+    passphrase: Option<Secret>,
+    fresh: Derivation,
+    options: Options,
+    watch: &mut Watch,
+) -> StoreResult<Report> {
+    let passphrase = passphrase.filter(|passphrase| !passphrase.expose().is_empty());
+    let derived = passphrase.clone();
+    let cipher = Arc::new(blocking(move || Ok(LegacyCipher::new(derived.as_ref()))).await?);
+    let mut source = SqliteSource::open(path).await?;
+    check::passphrase(&mut source, &cipher, options, watch).await?;
+    let generation = source.inventory().generation();
+    // Nobody else may have the file open while its journal changes.
+    drop(source);
+
+    let (vault, progress) = begin(path, passphrase, fresh, generation, watch).await?;
+    let opened = path.to_owned();
+    let connection = blocking(move || Ok(open_sqlite(&opened)?)).await?;
+    let mut target = Target::Staged { connection: AsyncSqlite::new(connection), vault: Arc::new(vault) };
+    let mut source = SqliteSource::open(path).await?;
+    let mut copying =
+        Copying { source: &mut source, target: &mut target, name: NAME, cipher, options, progress, watch };
+    copying.run().await?;
+    let progress = finish(copying).await?;
+    drop((source, target));
+
+    let path = path.to_owned();
+    blocking(move || {
+        let template = Template::new()?;
+        match swap::forth(&path, &template, NAME, progress) {
+            Ok(progress) => Ok(progress.report),
+            Err(error) => {
+                // What was copied is of no use any more when the old program has gone on.
+                if matches!(error, StoreError::Unavailable(_)) {
+                    swap::drop_staged(&mut open_sqlite(&path)?)?;
+                }
+                Err(error)
+            }
+        }
+    })
+    .await
+}
+
+/// The copy that was begun before, or a fresh one, after the file was copied.
+async fn begin(
+    path: &str,
+    passphrase: Option<Secret>,
+    fresh: Derivation,
+    generation: &'static str,
+    watch: &mut Watch,
+) -> StoreResult<(Vault, Progress)> {
+    let path = path.to_owned();
+    let staged = format!("{STAGED}takeovers");
+    let resumed = {
+        let (path, staged, passphrase) = (path.clone(), staged.clone(), passphrase.clone());
+        blocking(move || {
+            let mut connection = open_read_only(&path)?;
+            if !inventory(&mut connection)?.0.contains_key(&staged) {
+                return Ok(None);
+            }
+            if !Template::new()?.fits(&mut connection)? {
+                drop(connection);
+                swap::drop_staged(&mut open_sqlite(&path)?)?;
+                return Ok(None);
+            }
+            let progress = stored_progress(&mut connection, &staged, NAME)?;
+            let progress = progress.ok_or_else(|| StoreError::damaged("progress", "it is missing"))?;
+            Ok(Some((vault(&mut connection, passphrase.as_ref())?, progress)))
+        })
+        .await?
+    };
+    if let Some(resumed) = resumed {
+        return Ok(resumed);
+    }
+    watch(Moment { stage: "copy of the file", done: 0, total: 1 });
+    blocking(move || {
+        let mut progress = Progress::begin(Timestamp::now(), generation);
+        progress.backup = Some(back_up(&path, "before-takeover")?);
+        // The switch to WAL; a batch is then one write, and readers do not wait.
+        drop(open_sqlite(&path)?);
+        Template::new()?.stage(&path, passphrase.as_ref(), &fresh, NAME, &progress)?;
+        let mut connection = open_read_only(&path)?;
+        Ok((vault(&mut connection, passphrase.as_ref())?, progress))
+    })
+    .await
+}
+
+/// The check, and the counts that are known at the end only.
+async fn finish(copying: Copying<'_>) -> StoreResult<Progress> {
+    let Copying { source, target, progress, watch, name, .. } = copying;
+    check::copied(target, &progress.report, true, watch).await?;
+    let mut progress = progress;
+    progress.report.policies_left = source.count("policies").await? + source.count("group_policies").await?;
+    progress.report.hours.merged =
+        progress.report.hours.read - progress.report.hours.left - staged_hours(target).await?;
+    let last_group = progress.groups.keys().next_back().copied().unwrap_or(0).max(0);
+    let ids = [("groups", last_group), ("api_keys", progress.key.max(0))];
+    let rows = Rows {
+        table: "row_ids".to_owned(),
+        columns: &["name", "last_id"],
+        rows: ids.into_iter().map(|(name, id)| vec![name.to_owned().into(), id.into()]).collect(),
+        clash: Clash::Replace,
+    };
+    progress.stage = Stage::Check;
+    target.commit(name, vec![rows], progress, |_, _, _, _| {}).await
+}
+
+async fn staged_hours(target: &mut Target) -> StoreResult<i64> {
+    let Target::Staged { connection, .. } = target else { return Ok(0) };
+    let table = format!("{STAGED}group_hourly_stats");
+    Ok(connection.spawn_blocking(move |connection| super::source_sqlite::count(connection, &table)).await?)
+}
+
+/// Copies the database beside itself; answers the path of the copy. Blocks.
+///
+/// # Errors
+/// When the copy cannot be made whole; what there is of it is deleted.
+pub(super) fn back_up(path: &str, suffix: &str) -> StoreResult<String> {
+    let free = |number: &u32| {
+        let number = if *number == 1 { String::new() } else { format!("-{number}") };
+        let copy = format!("{path}.{suffix}{number}");
+        (!Path::new(&copy).exists()).then_some(copy)
+    };
+    let unfinished = format!("{path}.{suffix}.part");
+    let failed = |error: &dyn std::fmt::Display| {
+        let _ = fs::remove_file(&unfinished);
+        StoreError::Unavailable(format!(
+            "the database cannot be copied to {unfinished}: {error}. Nothing was changed. A copy needs as much room as the \
+             database has."
+        ))
+    };
+    if Path::new(&unfinished).exists() {
+        fs::remove_file(&unfinished).map_err(|error| failed(&error))?;
+    }
+    // Readable by its owner alone; SQLite fills an empty file.
+    prepare_file(Path::new(&unfinished))?;
+    let mut connection = open_read_only(path)?;
+    connection.batch_execute("PRAGMA query_only = OFF")?;
+    sql_query("VACUUM INTO ?").bind::<Text, _>(&unfinished).execute(&mut connection).map_err(|error| failed(&error))?;
+    fs::File::open(&unfinished).and_then(|file| file.sync_all()).map_err(|error| failed(&error))?;
+    let copy = (1..1_000_u32).find_map(|number| free(&number)).ok_or_else(|| failed(&"there are too many copies"))?;
+    fs::rename(&unfinished, &copy).map_err(|error| failed(&error))?;
+    Ok(copy)
+}
