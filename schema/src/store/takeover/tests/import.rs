@@ -105,7 +105,7 @@ async fn killed_it_goes_on_and_counts_nothing_twice() {
     let (here, old) = (Here::new().await, troubled(PASSPHRASE, 3_300));
     let mut died = 0;
     let report = loop {
-        match here.import(&old, dying(6)).await {
+        match here.import(&old, dying(1 + died % 2)).await {
             Ok(report) => break report,
             Err(StoreError::Internal(text)) => assert!(text.contains("panic"), "{text}"),
             Err(error) => panic!("{error}"),

@@ -257,7 +257,8 @@ pub(super) fn dump(path: &str, named: impl Fn(&str) -> Option<String>) -> Vec<St
     for table in lines(&mut connection, "SELECT name AS text FROM sqlite_master WHERE type = 'table' ORDER BY name") {
         let Some(shown) = named(&table) else { continue };
         let columns = lines(&mut connection, &format!("SELECT name AS text FROM pragma_table_info('{table}')"));
-        let row: Vec<String> = columns.iter().map(|column| format!("quote(\"{column}\")")).collect();
+        let row: Vec<String> =
+            columns.iter().map(|column| format!("typeof(\"{column}\")||quote(CAST(\"{column}\" AS BLOB))")).collect();
         let sql = format!("SELECT {} AS text FROM \"{table}\" ORDER BY 1", row.join("||'|'||"));
         all.extend(lines(&mut connection, &sql).into_iter().map(|row| format!("{shown}: {row}")));
         let sql = format!(
