@@ -14,6 +14,8 @@ use gpt_load_schema::{
     store::{KeyFilter, Store},
 };
 
+use serde_json::json;
+
 use crate::{
     program::{output, spawn, start},
     support::{AUTH_KEY, PATIENCE, Request},
@@ -67,6 +69,12 @@ fn command(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
+/// What an application asks with this proxy key.
+fn chat(proxy_key: &str) -> Request {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    Request::new("POST", "/proxy/default/v1/chat/completions").key(proxy_key).json(&body)
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
@@ -85,7 +93,7 @@ async fn applications_go_on_with_their_keys_and_the_old_program_may_come_back() 
     old_installation(&database(folder.path()), &double.url(), 3);
     for round in 0..2 {
         let mut program = start(folder.path(), &ENV).await;
-        let answer = program.send(&Request::chat_at("/proxy/default/v1/chat/completions", false).key("pk-old")).await;
+        let answer = program.send(&chat("pk-old")).await;
         assert_eq!(answer.head.status, 200);
         assert!(double.requests()[round].key.as_deref().unwrap().starts_with("sk-old-"));
         program.signal("TERM");
@@ -126,7 +134,7 @@ async fn a_wrong_encryption_key_stops_the_start_before_anything_is_changed() {
 
 #[actix_web::test]
 async fn killed_while_it_takes_over_it_goes_on() {
-    const KEYS: i64 = 15_000;
+    const KEYS: i64 = 8_000;
     let folder = tempfile::tempdir().unwrap();
     let double = Double::start(Options::default()).unwrap();
     old_installation(&database(folder.path()), &double.url(), KEYS);
@@ -140,14 +148,14 @@ async fn killed_while_it_takes_over_it_goes_on() {
             }
         };
         tokio::time::timeout(PATIENCE, begun).await.expect("it begins");
-        tokio::time::sleep(Duration::from_millis(200 + 400 * round)).await;
+        tokio::time::sleep(Duration::from_millis(100 + 300 * round)).await;
         program.signal("KILL");
         program.ended().await;
         killed += usize::from(!output(folder.path()).contains("was taken over"));
     }
     assert!(killed > 0, "no kill came while it took over");
     let program = start(folder.path(), &ENV).await;
-    let answer = program.send(&Request::chat(false).key("pk-old")).await;
+    let answer = program.send(&chat("pk-old")).await;
     assert_eq!(answer.head.status, 200);
     drop(program);
     let expected: Vec<String> = (1..=KEYS).map(|number| format!("sk-old-{number}")).collect();
@@ -189,7 +197,7 @@ async fn another_installation_is_imported_from_the_command_line() {
 
     let program = start(folder.path(), &env).await;
     for key in ["pk-old", AUTH_KEY] {
-        assert_eq!(program.send(&Request::chat(false).key(key)).await.head.status, 200, "both proxy keys are good");
+        assert_eq!(program.send(&chat(key)).await.head.status, 200, "both proxy keys are good");
     }
     let group = GroupId(1);
     let counted = program.send(&Request::new("GET", &format!("/api/keys?group_id={group}")).key(AUTH_KEY)).await;

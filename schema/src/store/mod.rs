@@ -171,18 +171,20 @@ impl Store {
                     Ok((migrate::inspect_sqlite(&inspected)?, turn))
                 })
                 .await?;
+                let mut known = None;
                 if found == Found::Legacy {
-                    let (passphrase, fresh, mut watch) = (passphrase.clone(), fresh.clone(), takeover::log_watch());
-                    let options = TakeoverOptions::default();
-                    let report = takeover::take_over(&path, passphrase, fresh, options, &mut watch).await?;
-                    tracing::info!("the database of an older GPT-Load was taken over\n{report}");
+                    let (passphrase, fresh) = (passphrase.clone(), fresh.clone());
+                    known = Some(takeover::take_over_loudly(&path, passphrase, fresh).await?);
                 }
                 let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
                 if found == Found::Nothing {
                     migrate(path.clone()).await?;
                 }
                 let pools = pool::sqlite_pools(&path).await?;
-                let vault = unlock::vault(&pools, passphrase, fresh).await?;
+                let vault = match known {
+                    Some(vault) => vault,
+                    None => Arc::new(unlock::vault(&pools, passphrase, fresh).await?),
+                };
                 // An existing database is not touched before its passphrase is known to be right.
                 if found != Found::Nothing {
                     migrate(path).await?;
@@ -190,7 +192,7 @@ impl Store {
                 Ok((pools, vault))
             })
             .await?;
-        Ok(Self { engine: Arc::new(Engine::new(pools, Arc::new(vault), runtime)) })
+        Ok(Self { engine: Arc::new(Engine::new(pools, vault, runtime)) })
     }
 
     /// A writer for `epoch`.

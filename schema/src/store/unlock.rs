@@ -64,7 +64,7 @@ pub(super) async fn vault(pools: &Pools, passphrase: Option<Secret>, fresh: Deri
         return blocking(move || open(&stored, passphrase.as_ref())).await;
     }
     let made_for = passphrase.clone();
-    let rows = blocking(move || Ok(make(made_for.as_ref(), &fresh, Timestamp::now()))).await?;
+    let (rows, _) = blocking(move || Ok(make(made_for.as_ref(), &fresh, Timestamp::now()))).await?;
     // Of two nodes that start on an empty database one comes second and takes what the first has stored.
     match insert(pools, rows).await {
         Ok(()) | Err(StoreError::Duplicate(_)) => {}
@@ -99,26 +99,26 @@ async fn insert(pools: &Pools, rows: Vec<KeyRow>) -> StoreResult<()> {
     }
 }
 
-/// The rows of a new database. Blocks for the derivation.
-pub(super) fn make(passphrase: Option<&Secret>, derivation: &Derivation, now: Timestamp) -> Vec<KeyRow> {
+/// The rows of a new database, and the vault that they make. Blocks for the derivation.
+pub(super) fn make(passphrase: Option<&Secret>, derivation: &Derivation, now: Timestamp) -> (Vec<KeyRow>, Vault) {
     let wrapping = passphrase.map(|passphrase| derivation.derive(passphrase));
-    let row = |id: i64, purpose: Purpose| {
-        let key = random_key();
-        KeyRow {
-            id,
-            purpose: purpose.as_str().to_owned(),
-            wrapping: if wrapping.is_some() { PBKDF2 } else { UNWRAPPED }.to_owned(),
-            salt: if wrapping.is_some() { derivation.salt() } else { String::new() },
-            rounds: if wrapping.is_some() { i64::from(derivation.rounds()) } else { 0 },
-            wrapped_key: wrapping.as_ref().map_or_else(|| unprotected(&key), |by| by.wrap(purpose, id, &key)),
-            created_at: now.0,
-        }
+    let row = |id: i64, purpose: Purpose, key: &KeyBytes| KeyRow {
+        id,
+        purpose: purpose.as_str().to_owned(),
+        wrapping: if wrapping.is_some() { PBKDF2 } else { UNWRAPPED }.to_owned(),
+        salt: if wrapping.is_some() { derivation.salt() } else { String::new() },
+        rounds: if wrapping.is_some() { i64::from(derivation.rounds()) } else { 0 },
+        wrapped_key: wrapping.as_ref().map_or_else(|| unprotected(key), |by| by.wrap(purpose, id, key)),
+        created_at: now.0,
     };
-    let mut rows = vec![row(LOOKUP_ID, Purpose::Lookup)];
-    if wrapping.is_some() {
-        rows.push(row(DATA_ID, Purpose::Data));
+    let lookup = random_key();
+    let mut rows = vec![row(LOOKUP_ID, Purpose::Lookup, &lookup)];
+    if wrapping.is_none() {
+        return (rows, Vault::plain(&lookup));
     }
-    rows
+    let data = random_key();
+    rows.push(row(DATA_ID, Purpose::Data, &data));
+    (rows, Vault::encrypting(DATA_ID, &data, &lookup))
 }
 
 /// Opens stored keys. Blocks for the derivation.

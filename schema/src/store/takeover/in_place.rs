@@ -1,11 +1,11 @@
 //! Taking over the database that the node is started on.
 
-use std::{fs, path::Path, sync::Arc};
-
-use diesel::{RunQueryDsl, connection::SimpleConnection, sql_query, sql_types::Text};
+use std::sync::Arc;
 
 use super::{
-    Moment, Options, Watch, check,
+    Moment, Options, Watch,
+    backup::Backup,
+    check,
     copy::Copying,
     progress::{Progress, Stage},
     source_sqlite::{SqliteSource, inventory, open_read_only},
@@ -19,7 +19,6 @@ use crate::{
     store::{
         StoreError, StoreResult,
         dialect::{Clash, Rows},
-        migrate::prepare_file,
         pool::{AsyncSqlite, blocking, open_sqlite},
     },
     takeover::{Report, cipher::LegacyCipher, source::Source},
@@ -29,14 +28,15 @@ use crate::{
 /// The name under which the progress of a take-over in place is stored.
 pub(super) const NAME: &str = "in place";
 
-/// Copies the tables of the old program in the file at `path` and puts the copies in their places.
+/// Copies the tables of the old program in the file at `path` and puts the copies in their places; answers what was done,
+/// and the vault of the database.
 pub(in crate::store) async fn take_over(
     path: &str,
     passphrase: Option<Secret>,
     fresh: Derivation,
     options: Options,
     watch: &mut Watch,
-) -> StoreResult<Report> {
+) -> StoreResult<(Report, Arc<Vault>)> {
     let passphrase = passphrase.filter(|passphrase| !passphrase.expose().is_empty());
     let derived = passphrase.clone();
     let cipher = Arc::new(blocking(move || Ok(LegacyCipher::new(derived.as_ref()))).await?);
@@ -49,7 +49,8 @@ pub(in crate::store) async fn take_over(
     let (vault, progress) = begin(path, passphrase, fresh, generation, watch).await?;
     let opened = path.to_owned();
     let connection = blocking(move || Ok(open_sqlite(&opened)?)).await?;
-    let mut target = Target::Staged { connection: AsyncSqlite::new(connection), vault: Arc::new(vault) };
+    let vault = Arc::new(vault);
+    let mut target = Target::Staged { connection: AsyncSqlite::new(connection), vault: Arc::clone(&vault) };
     let mut source = SqliteSource::open(path).await?;
     let mut copying =
         Copying { source: &mut source, target: &mut target, name: NAME, cipher, options, progress, watch };
@@ -61,7 +62,7 @@ pub(in crate::store) async fn take_over(
     blocking(move || {
         let template = Template::new()?;
         match swap::forth(&path, &template, NAME, progress) {
-            Ok(progress) => Ok(progress.report),
+            Ok(progress) => Ok((progress.report, vault)),
             Err(error) => {
                 // What was copied is of no use any more when the old program has gone on.
                 if matches!(error, StoreError::Unavailable(_)) {
@@ -98,6 +99,9 @@ async fn begin(
             }
             let progress = stored_progress(&mut connection, &staged, NAME)?;
             let progress = progress.ok_or_else(|| StoreError::damaged("progress", "it is missing"))?;
+            if let Some(backup) = progress.backup.as_deref() {
+                Backup::of(&path, backup).settle_late()?;
+            }
             Ok(Some((vault(&mut connection, passphrase.as_ref())?, progress)))
         })
         .await?
@@ -108,12 +112,14 @@ async fn begin(
     watch(Moment { stage: "copy of the file", done: 0, total: 1 });
     blocking(move || {
         let mut progress = Progress::begin(Timestamp::now(), generation);
-        progress.backup = Some(back_up(&path, "before-takeover")?);
+        let backup = Backup::make(&path, "before-takeover")?;
+        progress.backup = Some(backup.path.clone());
         // The switch to WAL; a batch is then one write, and readers do not wait.
         drop(open_sqlite(&path)?);
-        Template::new()?.stage(&path, passphrase.as_ref(), &fresh, NAME, &progress)?;
-        let mut connection = open_read_only(&path)?;
-        Ok((vault(&mut connection, passphrase.as_ref())?, progress))
+        let vault = Template::new()?.stage(&path, passphrase.as_ref(), &fresh, NAME, &progress)?;
+        // Only now is the copy spoken of; one that nothing speaks of is made again, not left lying about.
+        backup.settle()?;
+        Ok((vault, progress))
     })
     .await
 }
@@ -142,36 +148,4 @@ async fn staged_hours(target: &mut Target) -> StoreResult<i64> {
     let Target::Staged { connection, .. } = target else { return Ok(0) };
     let table = format!("{STAGED}group_hourly_stats");
     Ok(connection.spawn_blocking(move |connection| super::source_sqlite::count(connection, &table)).await?)
-}
-
-/// Copies the database beside itself; answers the path of the copy. Blocks.
-///
-/// # Errors
-/// When the copy cannot be made whole; what there is of it is deleted.
-pub(super) fn back_up(path: &str, suffix: &str) -> StoreResult<String> {
-    let free = |number: &u32| {
-        let number = if *number == 1 { String::new() } else { format!("-{number}") };
-        let copy = format!("{path}.{suffix}{number}");
-        (!Path::new(&copy).exists()).then_some(copy)
-    };
-    let unfinished = format!("{path}.{suffix}.part");
-    let failed = |error: &dyn std::fmt::Display| {
-        let _ = fs::remove_file(&unfinished);
-        StoreError::Unavailable(format!(
-            "the database cannot be copied to {unfinished}: {error}. Nothing was changed. A copy needs as much room as the \
-             database has."
-        ))
-    };
-    if Path::new(&unfinished).exists() {
-        fs::remove_file(&unfinished).map_err(|error| failed(&error))?;
-    }
-    // Readable by its owner alone; SQLite fills an empty file.
-    prepare_file(Path::new(&unfinished))?;
-    let mut connection = open_read_only(path)?;
-    connection.batch_execute("PRAGMA query_only = OFF")?;
-    sql_query("VACUUM INTO ?").bind::<Text, _>(&unfinished).execute(&mut connection).map_err(|error| failed(&error))?;
-    fs::File::open(&unfinished).and_then(|file| file.sync_all()).map_err(|error| failed(&error))?;
-    let copy = (1..1_000_u32).find_map(|number| free(&number)).ok_or_else(|| failed(&"there are too many copies"))?;
-    fs::rename(&unfinished, &copy).map_err(|error| failed(&error))?;
-    Ok(copy)
 }

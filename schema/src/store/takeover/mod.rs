@@ -8,6 +8,7 @@
 //! Both are the same copy from a [`crate::takeover::source::Source`] to a [`target::Target`], in batches, each one
 //! transaction together with the progress it makes.
 
+mod backup;
 mod check;
 mod copy;
 mod import;
@@ -21,18 +22,23 @@ mod target;
 #[cfg(test)]
 mod tests;
 
-pub(super) use self::{in_place::take_over, source_sqlite::inventory};
+pub(super) use self::source_sqlite::inventory;
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
-use self::{progress::Progress, staging::Template};
+use self::{backup::Backup, in_place::take_over, progress::Progress, staging::Template};
 use super::{
     Store, StoreError, StoreResult, Writer,
     dsn::{Dsn, DsnError},
     migrate::{self, Found},
     pool::{self, StoreRuntime, blocking},
 };
-use crate::{crypto::envelope::Derivation, secret::Secret, takeover::Report, time::Timestamp};
+use crate::{
+    crypto::{Vault, envelope::Derivation},
+    secret::Secret,
+    takeover::Report,
+    time::Timestamp,
+};
 
 /// How to take over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +95,8 @@ impl Store {
                 if found != Found::Legacy {
                     return Ok(None);
                 }
-                take_over(&path, passphrase, Derivation::fresh(), options, &mut watch).await.map(Some)
+                let (report, _) = take_over(&path, passphrase, Derivation::fresh(), options, &mut watch).await?;
+                Ok(Some(report))
             })
             .await
     }
@@ -125,9 +132,10 @@ impl Store {
                             "{path} was not taken over from an older GPT-Load. Nothing was changed."
                         ))
                     })?;
-                    let copy = in_place::back_up(&path, "before-rollback")?;
+                    let copy = Backup::make(&path, "before-rollback")?;
+                    copy.settle()?;
                     swap::back(&path, &Template::new()?, &progress)?;
-                    Ok(copy)
+                    Ok(copy.path)
                 })
                 .await
             })
@@ -157,16 +165,26 @@ impl Writer {
     }
 }
 
-/// Says on the log how far a take-over is, a few times for each stage.
-pub(super) fn log_watch() -> Watch {
+/// [`take_over`] with everything said on the log, a few lines for each stage and the report; answers the database's vault.
+pub(super) async fn take_over_loudly(
+    path: &str,
+    passphrase: Option<Secret>,
+    fresh: Derivation,
+) -> StoreResult<Arc<Vault>> {
     let mut said = ("", -1);
-    Box::new(move |moment: Moment| {
+    let mut watch: Watch = Box::new(move |moment: Moment| {
         let tenth = if moment.total == 0 { 10 } else { moment.done * 10 / moment.total };
         if said != (moment.stage, tenth) {
             said = (moment.stage, tenth);
             tracing::info!(stage = moment.stage, done = moment.done, total = moment.total, "taking over");
         }
-    })
+    });
+    let (report, vault) = take_over(path, passphrase, fresh, Options::default(), &mut watch).await?;
+    tracing::info!("the database of an older GPT-Load was taken over; its tables are there as legacy_*");
+    for line in report.to_string().lines() {
+        tracing::info!("{line}");
+    }
+    Ok(vault)
 }
 
 fn sqlite_path(dsn: &str) -> StoreResult<String> {

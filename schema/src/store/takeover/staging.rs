@@ -80,7 +80,7 @@ impl Template {
     }
 
     /// Makes the tables in the file at `path`, all or none, with their first rows, the keys of encryption at rest and the
-    /// progress. Blocks, also for the derivation of the wrapping key.
+    /// progress; answers the vault behind those keys. Blocks, also for the derivation of the wrapping key.
     pub(super) fn stage(
         mut self,
         path: &str,
@@ -88,8 +88,8 @@ impl Template {
         fresh: &Derivation,
         name: &str,
         progress: &Progress,
-    ) -> StoreResult<()> {
-        let keys = unlock::make(passphrase, fresh, Timestamp::now());
+    ) -> StoreResult<Vault> {
+        let (keys, vault) = unlock::make(passphrase, fresh, Timestamp::now());
         let mut statements = Vec::new();
         for table in objects(&mut self.connection, "table")? {
             statements.push(located(&table, "TABLE", |name| format!(r#"db."{name}""#))?);
@@ -120,7 +120,7 @@ impl Template {
             ))?;
             insert_rows(connection, &keys)?;
             insert_rows(connection, &progress_rows(format!("{STAGED}takeovers"), name, progress)?)?;
-            Ok(())
+            Ok(vault)
         })
     }
 }

@@ -75,6 +75,20 @@ async fn a_half_made_copy_of_another_version_is_made_afresh() {
 }
 
 #[tokio::test]
+async fn there_is_one_copy_however_often_it_dies() {
+    let old = troubled(PASSPHRASE, 1_500);
+    let copy = format!("{}.before-takeover", old.path);
+    let run = async |watch| take_over_with(&old.path, Some(PASSPHRASE), Options::default(), watch).await;
+    std::fs::write(format!("{}.copy", old.path), "the beginning of a copy").expect("writable");
+    assert!(run(dying(2)).await.is_err());
+    std::fs::rename(&copy, format!("{}.copy", old.path)).expect("as if it had died before this");
+    run(quiet()).await.expect("goes on");
+    assert_eq!((old.beside(".before-takeover").len(), old.beside(".copy").len()), (1, 0));
+    let keys = dump(&copy, |table| (table == "api_keys").then(|| table.to_owned()));
+    assert_eq!(keys.iter().filter(|line| line.starts_with("api_keys: ")).count(), 1_500);
+}
+
+#[tokio::test]
 async fn another_passphrase_does_not_go_on_with_a_copy() {
     let old = Old::new(Generation::Two);
     old.plain_keys(1, 0..2_500);
