@@ -174,7 +174,8 @@ impl Store {
                 let mut known = None;
                 if found == Found::Legacy {
                     let (passphrase, fresh) = (passphrase.clone(), fresh.clone());
-                    known = Some(takeover::take_over_loudly(&path, passphrase, fresh).await?);
+                    // On the heap: it is large, and rare.
+                    known = Some(Box::pin(takeover::take_over_loudly(&path, passphrase, fresh)).await?);
                 }
                 let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
                 if found == Found::Nothing {

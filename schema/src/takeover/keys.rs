@@ -198,7 +198,7 @@ mod tests {
             assert_eq!(health.disabled_until, None, "{word}");
         }
         assert_eq!(health(row("unknown")).state, KeyState::Pending);
-        let invalid = health(LegacyKey { last_failure_at: long_ago.clone(), ..row("invalid") });
+        let invalid = health(LegacyKey { last_failure_at: long_ago, ..row("invalid") });
         assert_eq!((invalid.state, invalid.next_validation_at), (KeyState::Invalid, Some(NOW)));
         let disabled = health(LegacyKey { disabled_until: later, backoff_level: Some(3), ..row("disabled") });
         assert_eq!((disabled.state, disabled.backoff_level), (KeyState::Disabled, 3));

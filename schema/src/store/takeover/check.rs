@@ -95,7 +95,7 @@ pub(super) async fn copied(target: &mut Target, report: &Report, whole: bool, wa
     let keys = &report.keys;
     let counted = keys.taken + keys.duplicates + keys.orphans + keys.on_aggregates + keys.empty + keys.unreadable;
     if counted != keys.read {
-        return Err(failed(format!("{} keys were read, but {counted} accounted for", keys.read)));
+        return Err(failed(&format!("{} keys were read, but {counted} accounted for", keys.read)));
     }
     let (mut after, mut seen) = (0, 0_i64);
     let limit = i64::try_from(KEY_BATCH).unwrap_or(i64::MAX);
@@ -109,21 +109,21 @@ pub(super) async fn copied(target: &mut Target, report: &Report, whole: bool, wa
         watch(Moment { stage: "check", done: seen, total: keys.taken.max(seen) });
     }
     if (whole && seen != keys.taken) || seen < keys.taken {
-        return Err(failed(format!("{} keys were stored, but {seen} are there", keys.taken)));
+        return Err(failed(&format!("{} keys were stored, but {seen} are there", keys.taken)));
     }
     Ok(())
 }
 
 fn opens(vault: &Vault, key: &StoredKey) -> StoreResult<()> {
     let value = open_value(vault, GroupId(key.group_id), &key.key_hash, &key.key_value)
-        .map_err(|error| failed(format!("the key {} is not readable: {error}", key.id)))?;
+        .map_err(|error| failed(&format!("the key {} is not readable: {error}", key.id)))?;
     if vault.hash(value.expose()) != key.key_hash {
-        return Err(failed(format!("the key {} does not have the hash that is stored with it", key.id)));
+        return Err(failed(&format!("the key {} does not have the hash that is stored with it", key.id)));
     }
     Ok(())
 }
 
-fn failed(what: String) -> StoreError {
+fn failed(what: &str) -> StoreError {
     StoreError::Internal(format!(
         "the copy of the older GPT-Load's data is not sound: {what}; its tables were not touched"
     ))

@@ -61,16 +61,15 @@ pub(in crate::store) async fn take_over(
     let path = path.to_owned();
     blocking(move || {
         let template = Template::new()?;
-        match swap::forth(&path, &template, NAME, progress) {
-            Ok(progress) => Ok((progress.report, vault)),
-            Err(error) => {
-                // What was copied is of no use any more when the old program has gone on.
-                if matches!(error, StoreError::Unavailable(_)) {
-                    swap::drop_staged(&mut open_sqlite(&path)?)?;
-                }
-                Err(error)
-            }
-        }
+        let Some(progress) = swap::forth(&path, &template, NAME, progress)? else {
+            swap::drop_staged(&mut open_sqlite(&path)?)?;
+            return Err(StoreError::Unavailable(
+                "the older GPT-Load changed its database while it was copied. Its tables were not touched. Stop that \
+                 program, then start again."
+                    .to_owned(),
+            ));
+        };
+        Ok((progress.report, vault))
     })
     .await
 }

@@ -30,20 +30,20 @@ struct Index {
 
 /// Sets the tables of the old program aside and puts the filled ones in their places. Blocks.
 ///
-/// # Errors
-/// `Unavailable` when the old tables have changed since they were read; nothing was changed then.
-pub(super) fn forth(path: &str, template: &Template, name: &str, mut progress: Progress) -> StoreResult<Progress> {
+/// `None` when keys or groups came or went since they were read; nothing was changed then.
+pub(super) fn forth(
+    path: &str,
+    template: &Template,
+    name: &str,
+    mut progress: Progress,
+) -> StoreResult<Option<Progress>> {
     let mut connection = open(path)?;
     connection.immediate_transaction(|connection| {
         let tables = inventory(connection)?.0;
         let keys = count(connection, "api_keys")?;
         let groups = count(connection, "groups")?;
         if (keys, groups) != (progress.report.keys.read, progress.report.groups_read) {
-            return Err(StoreError::Unavailable(
-                "the older GPT-Load changed its database while it was copied. Nothing was changed by the copy. Stop the \
-                 older program, then start again."
-                    .to_owned(),
-            ));
+            return Ok(None);
         }
         let is_ours = |table: &&String| template.tables.contains(*table) || LEGACY_TABLES.contains(&table.as_str());
         let aside: Vec<String> = tables.keys().filter(is_ours).cloned().collect();
@@ -67,7 +67,7 @@ pub(super) fn forth(path: &str, template: &Template, name: &str, mut progress: P
         progress.stage = Stage::Done;
         progress.finished_at = Some(Timestamp::now());
         insert_rows(connection, &progress_rows("takeovers".to_owned(), name, &progress)?)?;
-        Ok(progress)
+        Ok(Some(progress))
     })
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 
 use super::{
@@ -155,6 +157,33 @@ async fn the_tables_are_those_of_a_fresh_database() {
         let mut connection = SqliteConnection::establish(&old.path).expect("the file");
         connection.batch_execute("PRAGMA foreign_key_check; PRAGMA integrity_check").expect("sound");
     }
+}
+
+#[tokio::test]
+async fn copies_fill_every_column_that_they_must() {
+    use crate::store::{group_rows::GROUP_COLUMNS, key_rows::KEY_COLUMNS, logs::LOG_COLUMNS};
+    let dir = tempfile::tempdir().expect("a directory");
+    let fresh = dir.path().join("fresh.db").to_str().expect("UTF-8").to_owned();
+    drop(open(&fresh, None).await.expect("opens"));
+    let tables = inventory(&mut SqliteConnection::establish(&fresh).expect("the file")).expect("reads").0;
+    let set = |columns: &[&str]| columns.iter().map(|column| (*column).to_owned()).collect();
+    assert_eq!(tables["groups"], set(GROUP_COLUMNS));
+    assert_eq!(tables["request_logs"], set(LOG_COLUMNS));
+    // What only this program knows of a key has its default.
+    let unknown: BTreeSet<String> = &tables["api_keys"] - &set(KEY_COLUMNS);
+    let ours = [
+        "cooldown_level",
+        "generation",
+        "last_class",
+        "last_rule",
+        "model_health",
+        "priority",
+        "resting_until",
+        "upstream",
+        "validation_level",
+        "weight",
+    ];
+    assert_eq!(unknown, set(&ours));
 }
 
 #[tokio::test]

@@ -118,7 +118,7 @@ async fn an_old_program_that_goes_on_writing_is_noticed() {
         }
     });
     let refused = take_over_with(&old.path, Some(PASSPHRASE), Options::default(), writes).await.expect_err("refused");
-    assert!(matches!(&refused, StoreError::Unavailable(text) if text.contains("Stop the older program")), "{refused}");
+    assert!(matches!(&refused, StoreError::Unavailable(text) if text.contains("Stop that program")), "{refused}");
     assert!(dump(&old.path, |table| table.strip_prefix("new_").map(str::to_owned)).is_empty(), "cleared away");
     let store = open(&old.path, Some(PASSPHRASE)).await.expect("the next start takes it over");
     assert!(keys(&store, 1).await.iter().any(|key| value(key) == "sk-late"));
