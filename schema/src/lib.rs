@@ -14,5 +14,6 @@ pub mod resource;
 pub mod secret;
 pub mod settings;
 pub mod store;
+pub mod takeover;
 pub mod time;
 pub mod validate;

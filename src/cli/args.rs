@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
-use gpt_load_schema::{channel::Channel, key::KeyState};
+use gpt_load_schema::{channel::Channel, key::KeyState, secret::Secret};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -66,6 +66,10 @@ pub enum Command {
     ValidateKeys(ValidateArgs),
     /// Show the effective configuration with the origin of each value, secrets masked
     Config(ConfigArgs),
+    /// Take over the database of an older GPT-Load, which a start of the node does as well; or undo that
+    Takeover(TakeoverArgs),
+    /// Bring another, older GPT-Load's groups, keys, settings and logs into this installation; the node must not run
+    Import(ImportFromArgs),
     /// Ask whether the node is alive; made for container health checks
     Health(HealthArgs),
     /// Show keys and requests of the default group
@@ -245,6 +249,34 @@ pub struct ConfigArgs {
     pub write_docs: bool,
 }
 
+/// `takeover`.
+#[derive(Args, Debug)]
+pub struct TakeoverArgs {
+    /// Give the old tables their names back, for the older program to go on; a copy of the database is made first
+    #[arg(long, conflicts_with = "leave_unreadable")]
+    pub rollback: bool,
+    /// Leave keys out that ENCRYPTION_KEY does not open, as long as it opens others
+    #[arg(long)]
+    pub leave_unreadable: bool,
+}
+
+/// `import`.
+#[derive(Args, Debug)]
+pub struct ImportFromArgs {
+    /// Database to import from, written like DATABASE_DSN; nothing is written to it
+    #[arg(long, value_name = "DSN", env = "IMPORT_FROM", hide_env_values = true, value_parser = secret)]
+    pub from: Secret,
+    /// File that holds the encryption key of that installation [default: ENCRYPTION_KEY of this one]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub encryption_key_file: Option<PathBuf>,
+    /// That key itself; as an argument other users of the machine can see it, so prefer the file or the variable
+    #[arg(long, value_name = "KEY", env = "IMPORT_ENCRYPTION_KEY", hide_env_values = true, value_parser = secret)]
+    pub encryption_key: Option<Secret>,
+    /// Leave keys out that the encryption key does not open, as long as it opens others
+    #[arg(long)]
+    pub leave_unreadable: bool,
+}
+
 /// `health`.
 #[derive(Args, Debug)]
 pub struct HealthArgs {
@@ -254,6 +286,10 @@ pub struct HealthArgs {
     /// Ask whether it can serve (database, routing), not only whether it lives
     #[arg(long)]
     pub ready: bool,
+}
+
+fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
+    Ok(Secret::from(text))
 }
 
 fn first_state(text: &str) -> Result<KeyState, String> {
@@ -296,6 +332,11 @@ mod tests {
             "validate-keys - --channel openai",
             "validate-keys keys.txt --channel gemini --upstream http://127.0.0.1:1 --model m --concurrency 50 --timeout 5",
             "config --write-docs",
+            "takeover --leave-unreadable",
+            "takeover --rollback --json",
+            "import --from ./old.db",
+            "import --from ./old.db --encryption-key-file key --leave-unreadable -q",
+            "import --from ./old.db --encryption-key secret",
             "health --ready",
             "stats",
             "blacklist",
@@ -323,7 +364,9 @@ mod tests {
             ("validate-keys keys.txt", ErrorKind::MissingRequiredArgument),
             ("validate-keys keys.txt --channel cohere", ErrorKind::ValueValidation),
             ("stats --auth-key secret", ErrorKind::UnknownArgument),
-            ("takeover", ErrorKind::InvalidSubcommand),
+            ("takeover --rollback --leave-unreadable", ErrorKind::ArgumentConflict),
+            ("import", ErrorKind::MissingRequiredArgument),
+            ("fly", ErrorKind::InvalidSubcommand),
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("gpt-load").chain(line.split(' ')));
             assert_eq!(parsed.unwrap_err().kind(), kind, "{line}");

@@ -1,7 +1,8 @@
 //! The command line.
 //!
-//! [`args`] is the command tree. `serve` hands over to the node; the other commands are clients: of a running node
-//! (`access` finds it, `client` talks to it) or, for `validate-keys`, of a provider. Each command makes a
+//! [`args`] is the command tree. `serve` hands over to the node; `takeover` and `import` work on the node's database while
+//! it does not run; the other commands are clients: of a running node (`access` finds it, `client` talks to it) or, for
+//! `validate-keys`, of a provider. Each command makes a
 //! [`report::Report`] or fails with an [`exit::CliError`]; this file prints either and ends the process accordingly.
 
 mod access;
@@ -10,6 +11,7 @@ mod client;
 mod config;
 pub mod exit;
 mod groups;
+mod import;
 mod key_text;
 mod keys;
 mod node_commands;
@@ -17,6 +19,7 @@ mod outbound;
 pub mod panic_hook;
 mod progress;
 pub mod report;
+mod takeover;
 mod validate;
 
 #[cfg(test)]
@@ -62,6 +65,8 @@ pub fn run(command: Command, output: OutputArgs) -> Result<Report, CliError> {
     match command {
         Command::Serve => serve(),
         Command::Config(args) => config::run(&args),
+        Command::Takeover(args) => actix_rt::System::new().block_on(takeover::run(&args, output.quiet)),
+        Command::Import(args) => actix_rt::System::new().block_on(import::run(&args, output.quiet)),
         client => actix_rt::System::new().block_on(run_client(client, output)),
     }
 }
@@ -85,7 +90,9 @@ async fn run_client(command: Command, OutputArgs { json, quiet }: OutputArgs) ->
         Command::Stats(args) => node_commands::stats(&node(&args)?).await,
         Command::Blacklist(args) => node_commands::blacklist(&node(&args)?).await,
         Command::ResetKeys(args) => node_commands::reset_keys(&node(&args)?).await,
-        Command::Serve | Command::Config(_) => Err(CliError::usage("this command is no client")),
+        Command::Serve | Command::Config(_) | Command::Takeover(_) | Command::Import(_) => {
+            Err(CliError::usage("this command is no client"))
+        }
     }
 }
 

@@ -33,6 +33,7 @@ mod secrets;
 mod secrets_of_a_run;
 mod set_ups;
 mod support;
+mod takeover;
 mod tap;
 mod transport;
 mod validation;

@@ -2,9 +2,12 @@
 //!
 //! Each takes any number of rows and splits them as its database needs.
 
+mod cells;
 mod sqlite;
 
 use diesel::{Insertable, QueryResult};
+
+pub(super) use self::cells::{Cell, Clash, Rows, insert_rows};
 
 use super::{
     logs::LogRow,
@@ -99,6 +102,10 @@ pub(super) trait Dialect {
     async fn add_hourly(&mut self, rows: Vec<HourlyRow>) -> QueryResult<()>;
     /// Inserts or replaces settings.
     async fn put_settings(&mut self, rows: Vec<SettingRow>) -> QueryResult<()>;
+    /// Inserts rows of any table; answers how many were inserted or changed.
+    async fn insert_rows(&mut self, rows: Rows) -> QueryResult<usize>;
+    /// Ids of the keys with these groups and hashes in the table `api_keys` of this name: (group, hash, id).
+    async fn key_ids(&mut self, table: String, wanted: Vec<(i64, String)>) -> QueryResult<Vec<(i64, String, i64)>>;
     /// Sums of the hourly statistics without aggregates: (successes, failures).
     async fn request_totals(&mut self) -> QueryResult<(i64, i64)>;
 }

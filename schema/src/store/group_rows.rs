@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     StoreError, StoreResult,
+    dialect::Cell,
     tables::groups,
     text::{fit, fit_chars},
 };
@@ -132,6 +133,55 @@ impl DefinitionRow {
             model_redirect_strict: self.model_redirect_strict,
         })
     }
+}
+
+/// The columns of [`cells`].
+pub(super) const GROUP_COLUMNS: &[&str] = &[
+    "id",
+    "name",
+    "display_name",
+    "proxy_keys",
+    "description",
+    "group_type",
+    "upstreams",
+    "validation_endpoint",
+    "channel_type",
+    "sort",
+    "test_model",
+    "param_overrides",
+    "config",
+    "header_rules",
+    "model_redirect_rules",
+    "model_redirect_strict",
+    "last_validated_at",
+    "created_at",
+    "updated_at",
+];
+
+/// What is stored of a group, its members aside.
+pub(super) fn cells(vault: &Vault, group: &Group) -> StoreResult<Vec<Cell>> {
+    let row = DefinitionRow::new(vault, group.id.0, &group.definition)?;
+    Ok(vec![
+        group.id.0.into(),
+        row.name.into(),
+        row.display_name.into(),
+        row.proxy_keys.into(),
+        row.description.into(),
+        row.group_type.into(),
+        row.upstreams.into(),
+        row.validation_endpoint.into(),
+        row.channel_type.into(),
+        row.sort.into(),
+        row.test_model.into(),
+        row.param_overrides.into(),
+        row.config.into(),
+        row.header_rules.into(),
+        row.model_redirect_rules.into(),
+        row.model_redirect_strict.into(),
+        group.last_validated_at.map(|at| at.0).into(),
+        group.created_at.0.into(),
+        group.updated_at.0.into(),
+    ])
 }
 
 fn proxy_keys_place(row: &str) -> Place<'_> {

@@ -6,13 +6,13 @@ use diesel::{Queryable, Selectable};
 
 use super::{
     StoreError, StoreResult,
-    dialect::{HealthRow, NewKey},
+    dialect::{Cell, HealthRow, NewKey},
     pool::blocking,
     tables::api_keys,
-    text::fit,
+    text::{fit, fit_chars},
 };
 use crate::{
-    crypto::{Place, Vault},
+    crypto::{OpenError, Place, Vault},
     ids::{GroupId, KeyId},
     key::{KeyHealth, KeyRecord, KeySource, KeyState, ModelHealth},
     secret::Secret,
@@ -23,6 +23,8 @@ use crate::{
 /// Keys that one statement or transaction is about.
 pub(super) const KEY_BATCH: usize = 1_000;
 
+/// Characters of what a person notes about a key.
+pub(super) const NOTES_CHARS: usize = 255;
 /// Bytes of a key's stored last error.
 const LAST_ERROR_BYTES: usize = 2_048;
 const LAST_CLASS_BYTES: usize = 50;
@@ -73,10 +75,69 @@ fn place(row: &str) -> Place<'_> {
     Place { table: "api_keys", column: "key_value", row }
 }
 
+/// The clear text of a stored key.
+pub(super) fn open_value(vault: &Vault, group: GroupId, hash: &str, stored: &str) -> Result<Secret, OpenError> {
+    vault.open(place(&row_identity(group, hash)), stored)
+}
+
+/// The columns of [`cells`].
+pub(super) const KEY_COLUMNS: &[&str] = &[
+    "id",
+    "key_value",
+    "key_hash",
+    "group_id",
+    "status",
+    "notes",
+    "request_count",
+    "failure_count",
+    "last_used_at",
+    "created_at",
+    "updated_at",
+    "last_failure_at",
+    "last_success_at",
+    "last_validated_at",
+    "disabled_until",
+    "consecutive_failures",
+    "backoff_level",
+    "last_error_message",
+    "next_validation_at",
+    "source",
+];
+
+/// What is stored of a key that another database knew before, hash and encryption made here. What is not among the
+/// [`KEY_COLUMNS`] no other database knows.
+pub(super) fn cells(vault: &Vault, key: &KeyRecord, value: &Secret) -> Vec<Cell> {
+    let hash = vault.hash(value.expose());
+    let health = &key.health;
+    let millis = |at: Option<Timestamp>| at.map(|at| at.0);
+    vec![
+        key.id.0.into(),
+        vault.seal(place(&row_identity(key.group_id, &hash)), value.expose()).into(),
+        hash.into(),
+        key.group_id.0.into(),
+        health.state.as_str().to_owned().into(),
+        fit_chars(key.notes.clone(), NOTES_CHARS).into(),
+        key.request_count.into(),
+        key.failure_count.into(),
+        key.last_used_at.map_or(0, |at| at.0).into(),
+        key.created_at.0.into(),
+        key.updated_at.0.into(),
+        millis(health.last_failure_at).into(),
+        millis(health.last_success_at).into(),
+        millis(health.last_validated_at).into(),
+        millis(health.disabled_until).into(),
+        i64::from(health.consecutive_failures).into(),
+        i64::from(health.backoff_level).into(),
+        health.last_error.clone().map(|text| fit(text, LAST_ERROR_BYTES)).into(),
+        millis(health.next_validation_at).into(),
+        source_word(key.source).to_owned().into(),
+    ]
+}
+
 impl KeyRow {
     fn into_record(self, vault: &Vault) -> StoreResult<KeyRecord> {
         let group_id = GroupId(self.group_id);
-        let value = vault.open(place(&row_identity(group_id, &self.key_hash)), &self.key_value);
+        let value = open_value(vault, group_id, &self.key_hash, &self.key_value);
         if let Err(error) = value {
             tracing::warn!(key.id = self.id, group.id = self.group_id, %error, "a stored key is not readable");
         }

@@ -11,7 +11,7 @@ use super::{
     Inserted, KeySelector, StoreError, StoreResult, Writer,
     dialect::{Dialect, NewKey},
     epoch::reserve_ids,
-    key_rows::{KEY_BATCH, KeyRow, KeyTemplate, decrypt},
+    key_rows::{KEY_BATCH, KeyRow, KeyTemplate, NOTES_CHARS, decrypt},
     pool::{blocking, write},
     tables::api_keys,
     text::fit_chars,
@@ -23,8 +23,6 @@ use crate::{
     secret::Secret,
     time::Timestamp,
 };
-
-const NOTES_CHARS: usize = 255;
 
 impl Writer {
     /// Adds keys in bounded batches; values the group has already are ignored. `NotFound` without the group.

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::{
     Store, StoreError, StoreResult,
+    dialect::Cell,
     pool::{blocking, read},
     tables::request_logs,
     text::fit,
@@ -131,6 +132,42 @@ impl Store {
     }
 }
 
+/// The columns of [`LogRow::cells`].
+pub(super) const LOG_COLUMNS: &[&str] = &[
+    "id",
+    "request_id",
+    "attempt",
+    "timestamp",
+    "group_id",
+    "group_name",
+    "parent_group_id",
+    "parent_group_name",
+    "key_id",
+    "key_value",
+    "key_hash",
+    "model",
+    "upstream_model",
+    "outcome_class",
+    "evidence",
+    "is_success",
+    "source_ip",
+    "status_code",
+    "request_path",
+    "duration",
+    "first_byte_ms",
+    "error_message",
+    "user_agent",
+    "request_type",
+    "upstream_addr",
+    "is_stream",
+    "request_body",
+    "input_tokens",
+    "output_tokens",
+    "cached_tokens",
+    "reasoning_tokens",
+    "finish_reason",
+];
+
 /// A row's own id tells it from all others.
 fn place(row: &str) -> Place<'_> {
     Place { table: "request_logs", column: "key_value", row }
@@ -180,6 +217,44 @@ impl LogRow {
             finish_reason: log.finish_reason.map(|reason| fit(reason, 64)),
             id,
         }
+    }
+
+    /// The row, column by column.
+    pub(super) fn cells(self) -> Vec<Cell> {
+        vec![
+            self.id.into(),
+            self.request_id.into(),
+            i64::from(self.attempt).into(),
+            self.timestamp.into(),
+            self.group_id.into(),
+            self.group_name.into(),
+            self.parent_group_id.into(),
+            self.parent_group_name.into(),
+            self.key_id.into(),
+            self.key_value.into(),
+            self.key_hash.into(),
+            self.model.into(),
+            self.upstream_model.into(),
+            self.outcome_class.into(),
+            self.evidence.into(),
+            self.is_success.into(),
+            self.source_ip.into(),
+            i64::from(self.status_code).into(),
+            self.request_path.into(),
+            self.duration.into(),
+            self.first_byte_ms.into(),
+            self.error_message.into(),
+            self.user_agent.into(),
+            self.request_type.into(),
+            self.upstream_addr.into(),
+            self.is_stream.into(),
+            self.request_body.into(),
+            self.input_tokens.into(),
+            self.output_tokens.into(),
+            self.cached_tokens.into(),
+            self.reasoning_tokens.into(),
+            self.finish_reason.into(),
+        ]
     }
 
     /// Whether the row stands for the end of a request.

@@ -3,32 +3,21 @@
 use std::{fs, path::Path};
 
 use diesel::{
-    Connection, QueryDsl, RunQueryDsl, SqliteConnection,
+    Connection, SqliteConnection,
     connection::SimpleConnection,
-    dsl::sql,
     migration::{MigrationSource, MigrationVersion},
     sqlite::Sqlite,
 };
 use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 
-use super::{StoreError, StoreResult, pool::open_sqlite};
+use super::{StoreError, StoreResult, pool::open_sqlite, takeover::inventory};
 
-const SQLITE: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
+pub(super) const SQLITE: EmbeddedMigrations = embed_migrations!("../migrations/sqlite");
 
 /// A table that only this program makes.
-const MARKER: &str = "leader_epoch";
+pub(super) const MARKER: &str = "leader_epoch";
 /// diesel's list of the migrations that ran.
-const MIGRATIONS: &str = "__diesel_schema_migrations";
-/// A table of every GPT-Load.
-const GROUPS: &str = "groups";
-
-diesel::table! {
-    sqlite_master (name) {
-        name -> Text,
-        #[sql_name = "type"]
-        kind -> Text,
-    }
-}
+pub(super) const MIGRATIONS: &str = "__diesel_schema_migrations";
 
 /// What a file holds before anything is done to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +26,8 @@ pub(super) enum Found {
     Nothing,
     /// A database of this program, maybe of an earlier version.
     Ours,
+    /// A database of an older GPT-Load, maybe with a take-over under way.
+    Legacy,
 }
 
 /// Runs pending migrations. Blocks.
@@ -85,38 +76,31 @@ pub(super) fn opening_turn(path: &str) -> Option<fs::File> {
     folder.lock().ok().map(|()| folder)
 }
 
-/// Looks at what a file holds; refuses one that holds tables but none of this program's. Blocks.
+/// Looks at what a file holds; refuses one that holds the tables of other programs. Blocks.
 ///
 /// No setting is made on this connection: switching to WAL would already write into a foreign file.
 pub(super) fn inspect_sqlite(path: &str) -> StoreResult<Found> {
     let mut connection = SqliteConnection::establish(path)?;
     connection.batch_execute("PRAGMA busy_timeout = 5000; PRAGMA query_only = ON;")?;
-    let tables: Vec<String> = sqlite_master::table
-        .filter(sql::<diesel::sql_types::Bool>("type = 'table' AND name NOT LIKE 'sqlite!_%' ESCAPE '!'"))
-        .select(sqlite_master::name)
-        .load(&mut connection)
-        .map_err(|error| match StoreError::from(error) {
-            StoreError::Internal(detail) => StoreError::Incompatible(format!(
-                "{path} is not a SQLite database ({detail}); let DATABASE_DSN name another file"
-            )),
-            other => other,
-        })?;
-    let has = |name: &str| tables.iter().any(|table| table == name);
-    if has(MARKER) {
+    let tables = inventory(&mut connection).map_err(|error| match StoreError::from(error) {
+        StoreError::Internal(detail) => StoreError::Incompatible(format!(
+            "{path} is not a SQLite database ({detail}); let DATABASE_DSN name another file"
+        )),
+        other => other,
+    })?;
+    if tables.0.contains_key(MARKER) {
         return Ok(Found::Ours);
     }
     // The list of migrations alone is what a start leaves that was cut off before its first migration.
-    if tables.iter().all(|table| table == MIGRATIONS) {
+    if tables.0.keys().all(|table| table == MIGRATIONS) {
         return Ok(Found::Nothing);
     }
-    Err(StoreError::Incompatible(if has(GROUPS) {
-        format!(
-            "{path} was made by an older GPT-Load, whose tables this version cannot take over yet. Nothing was changed. \
-             Let DATABASE_DSN name a new file and bring the keys over by an export of the old installation."
-        )
-    } else {
-        format!("{path} belongs to another program. Nothing was changed. Let DATABASE_DSN name another file.")
-    }))
+    if tables.is_legacy() {
+        return Ok(Found::Legacy);
+    }
+    Err(StoreError::Incompatible(format!(
+        "{path} belongs to another program. Nothing was changed. Let DATABASE_DSN name another file."
+    )))
 }
 
 /// Refuses a database with migrations that this program does not know.

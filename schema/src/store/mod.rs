@@ -22,6 +22,7 @@ mod pool;
 mod resources;
 mod settings;
 mod tables;
+mod takeover;
 mod text;
 mod unlock;
 mod validation;
@@ -34,6 +35,7 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
+    takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
     validation::ValidationFilter,
 };
 use self::{
@@ -153,7 +155,8 @@ pub struct Writer {
 impl Store {
     /// Opens (and for SQLite creates) the database, brings its tables up to date and unlocks encryption at rest.
     ///
-    /// `passphrase` is `ENCRYPTION_KEY`; `None` or empty stores plain text.
+    /// `passphrase` is `ENCRYPTION_KEY`; `None` or empty stores plain text. A database of an older GPT-Load is taken over
+    /// first, which takes some seconds for each hundred thousand keys.
     ///
     /// # Errors
     /// `Incompatible` for a DSN that names no usable database and for a database of another program or a newer
@@ -184,20 +187,29 @@ impl Store {
                     Ok((migrate::inspect_sqlite(&inspected)?, turn))
                 })
                 .await?;
+                let mut known = None;
+                if found == Found::Legacy {
+                    let (passphrase, fresh) = (passphrase.clone(), fresh.clone());
+                    // On the heap: it is large, and rare.
+                    known = Some(Box::pin(takeover::take_over_loudly(&path, passphrase, fresh)).await?);
+                }
                 let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
                 if found == Found::Nothing {
                     migrate(path.clone()).await?;
                 }
                 let pools = pool::sqlite_pools(&path).await?;
-                let vault = unlock::vault(&pools, passphrase, fresh).await?;
+                let vault = match known {
+                    Some(vault) => vault,
+                    None => Arc::new(unlock::vault(&pools, passphrase, fresh).await?),
+                };
                 // An existing database is not touched before its passphrase is known to be right.
-                if found == Found::Ours {
+                if found != Found::Nothing {
                     migrate(path).await?;
                 }
                 Ok((pools, vault))
             })
             .await?;
-        Ok(Self { engine: Arc::new(Engine::new(pools, Arc::new(vault), runtime)) })
+        Ok(Self { engine: Arc::new(Engine::new(pools, vault, runtime)) })
     }
 
     /// A writer for `epoch`.

@@ -65,7 +65,7 @@ fn place(key: &str) -> Place<'_> {
     Place { table: "system_settings", column: "setting_value", row: key }
 }
 
-fn row(vault: &Vault, key: &str, value: &str, now: Timestamp) -> SettingRow {
+pub(super) fn row(vault: &Vault, key: &str, value: &str, now: Timestamp) -> SettingRow {
     let value = fit(value.to_owned(), VALUE_BYTES);
     SettingRow {
         setting_key: key.to_owned(),

@@ -1,10 +1,11 @@
 //! Makes or opens the keys of encryption at rest.
 
-use diesel::{Insertable, QueryDsl, Queryable};
+use diesel::{Insertable, QueryDsl, Queryable, QueryableByName};
 use diesel_async::RunQueryDsl;
 
 use super::{
     StoreError, StoreResult,
+    dialect::Cell,
     pool::{Pools, blocking},
     tables::encryption_keys,
 };
@@ -25,9 +26,9 @@ const UNWRAPPED: &str = "none";
 const PBKDF2: &str = "pbkdf2-hmac-sha256+aes-256-gcm";
 
 /// A row of `encryption_keys`.
-#[derive(Clone, Queryable, Insertable)]
+#[derive(Clone, Queryable, QueryableByName, Insertable)]
 #[diesel(table_name = encryption_keys)]
-struct KeyRow {
+pub(super) struct KeyRow {
     id: i64,
     purpose: String,
     wrapping: String,
@@ -35,6 +36,24 @@ struct KeyRow {
     rounds: i64,
     wrapped_key: String,
     created_at: i64,
+}
+
+/// The columns of [`KeyRow::cells`].
+pub(super) const COLUMNS: &[&str] = &["id", "purpose", "wrapping", "salt", "rounds", "wrapped_key", "created_at"];
+
+impl KeyRow {
+    /// The row, column by column.
+    pub(super) fn cells(self) -> Vec<Cell> {
+        vec![
+            self.id.into(),
+            self.purpose.into(),
+            self.wrapping.into(),
+            self.salt.into(),
+            self.rounds.into(),
+            self.wrapped_key.into(),
+            self.created_at.into(),
+        ]
+    }
 }
 
 /// The vault of the database, made when there is none. `fresh` says how a new wrapping key is derived.
@@ -45,7 +64,7 @@ pub(super) async fn vault(pools: &Pools, passphrase: Option<Secret>, fresh: Deri
         return blocking(move || open(&stored, passphrase.as_ref())).await;
     }
     let made_for = passphrase.clone();
-    let rows = blocking(move || Ok(make(made_for.as_ref(), &fresh, Timestamp::now()))).await?;
+    let (rows, _) = blocking(move || Ok(make(made_for.as_ref(), &fresh, Timestamp::now()))).await?;
     // Of two nodes that start on an empty database one comes second and takes what the first has stored.
     match insert(pools, rows).await {
         Ok(()) | Err(StoreError::Duplicate(_)) => {}
@@ -80,30 +99,30 @@ async fn insert(pools: &Pools, rows: Vec<KeyRow>) -> StoreResult<()> {
     }
 }
 
-/// The rows of a new database. Blocks for the derivation.
-fn make(passphrase: Option<&Secret>, derivation: &Derivation, now: Timestamp) -> Vec<KeyRow> {
+/// The rows of a new database, and the vault that they make. Blocks for the derivation.
+pub(super) fn make(passphrase: Option<&Secret>, derivation: &Derivation, now: Timestamp) -> (Vec<KeyRow>, Vault) {
     let wrapping = passphrase.map(|passphrase| derivation.derive(passphrase));
-    let row = |id: i64, purpose: Purpose| {
-        let key = random_key();
-        KeyRow {
-            id,
-            purpose: purpose.as_str().to_owned(),
-            wrapping: if wrapping.is_some() { PBKDF2 } else { UNWRAPPED }.to_owned(),
-            salt: if wrapping.is_some() { derivation.salt() } else { String::new() },
-            rounds: if wrapping.is_some() { i64::from(derivation.rounds()) } else { 0 },
-            wrapped_key: wrapping.as_ref().map_or_else(|| unprotected(&key), |by| by.wrap(purpose, id, &key)),
-            created_at: now.0,
-        }
+    let row = |id: i64, purpose: Purpose, key: &KeyBytes| KeyRow {
+        id,
+        purpose: purpose.as_str().to_owned(),
+        wrapping: if wrapping.is_some() { PBKDF2 } else { UNWRAPPED }.to_owned(),
+        salt: if wrapping.is_some() { derivation.salt() } else { String::new() },
+        rounds: if wrapping.is_some() { i64::from(derivation.rounds()) } else { 0 },
+        wrapped_key: wrapping.as_ref().map_or_else(|| unprotected(key), |by| by.wrap(purpose, id, key)),
+        created_at: now.0,
     };
-    let mut rows = vec![row(LOOKUP_ID, Purpose::Lookup)];
-    if wrapping.is_some() {
-        rows.push(row(DATA_ID, Purpose::Data));
+    let lookup = random_key();
+    let mut rows = vec![row(LOOKUP_ID, Purpose::Lookup, &lookup)];
+    if wrapping.is_none() {
+        return (rows, Vault::plain(&lookup));
     }
-    rows
+    let data = random_key();
+    rows.push(row(DATA_ID, Purpose::Data, &data));
+    (rows, Vault::encrypting(DATA_ID, &data, &lookup))
 }
 
 /// Opens stored keys. Blocks for the derivation.
-fn open(rows: &[KeyRow], passphrase: Option<&Secret>) -> StoreResult<Vault> {
+pub(super) fn open(rows: &[KeyRow], passphrase: Option<&Secret>) -> StoreResult<Vault> {
     let of = |purpose: Purpose| rows.iter().rev().find(|row| row.purpose == purpose.as_str());
     let lookup = of(Purpose::Lookup).ok_or_else(|| StoreError::damaged("lookup key", "it is missing"))?;
     let Some(data) = of(Purpose::Data) else {

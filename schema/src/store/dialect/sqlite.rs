@@ -7,7 +7,7 @@ use diesel::{
     ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, dsl::sql, sql_types, upsert::excluded,
 };
 
-use super::{Dialect, HealthRow, HourlyRow, KeyUsage, NewKey, SettingRow};
+use super::{Dialect, HealthRow, HourlyRow, KeyUsage, NewKey, Rows, SettingRow, cells};
 use crate::store::{
     logs::LogRow,
     pool::AsyncSqlite,
@@ -118,6 +118,14 @@ impl Dialect for AsyncSqlite {
             Ok(())
         })
         .await
+    }
+
+    async fn insert_rows(&mut self, rows: Rows) -> QueryResult<usize> {
+        self.spawn_blocking(move |connection| cells::insert_rows(connection, &rows)).await
+    }
+
+    async fn key_ids(&mut self, table: String, wanted: Vec<(i64, String)>) -> QueryResult<Vec<(i64, String, i64)>> {
+        self.spawn_blocking(move |connection| cells::key_ids(connection, &table, &wanted)).await
     }
 
     async fn request_totals(&mut self) -> QueryResult<(i64, i64)> {

@@ -47,7 +47,7 @@ async fn a_plain_database_is_not_encrypted_on_the_way() {
 async fn databases_of_other_programs_are_left_alone() {
     let dir = tempfile::tempdir().expect("a directory");
     for (name, sql, word) in [
-        ("old.db", "CREATE TABLE groups (id integer); CREATE TABLE api_keys (id integer)", "older GPT-Load"),
+        ("like.db", "CREATE TABLE groups (id integer); CREATE TABLE api_keys (id integer)", "another program"),
         ("other.db", "CREATE TABLE songs (id integer)", "another program"),
     ] {
         let path = dir.path().join(name);

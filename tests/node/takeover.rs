@@ -1,0 +1,205 @@
+//! The real binary, started on what an older GPT-Load left behind.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    time::Duration,
+};
+
+use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
+use gpt_load_benches::double::{Double, Options};
+use gpt_load_schema::{
+    crypto::legacy::LegacyKey,
+    ids::GroupId,
+    store::{KeyFilter, Store},
+};
+
+use serde_json::json;
+
+use crate::{
+    program::{output, spawn, start},
+    support::{AUTH_KEY, PATIENCE, Request},
+};
+
+const PASSPHRASE: &str = "correct horse battery staple";
+const ENV: [(&str, &str); 3] = [("AUTH_KEY", AUTH_KEY), ("ENCRYPTION_KEY", PASSPHRASE), ("LOG_LEVEL", "info")];
+
+/// Makes the database of an older installation at `path`: the group `default` at `url` with `count` encrypted keys.
+fn old_installation(path: &Path, url: &str, count: i64) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    let key = LegacyKey::derive(&PASSPHRASE.into());
+    let keys: Vec<String> = (1..=count)
+        .map(|number| {
+            let value = format!("sk-old-{number}");
+            format!("(1,'{}','{}','active')", key.seal(&value), key.hash(&value))
+        })
+        .collect();
+    let sql = format!(
+        "CREATE TABLE `system_settings` (`id` integer PRIMARY KEY AUTOINCREMENT,`setting_key` varchar(255) NOT NULL,
+           `setting_value` text NOT NULL,`created_at` datetime,`updated_at` datetime);
+         CREATE TABLE `groups` (`id` integer PRIMARY KEY AUTOINCREMENT,`name` varchar(255) NOT NULL,`proxy_keys` text,
+           `upstreams` JSON NOT NULL,`channel_type` varchar(50) NOT NULL,`test_model` varchar(255) NOT NULL,`config` JSON);
+         CREATE TABLE `api_keys` (`id` integer PRIMARY KEY AUTOINCREMENT,`key_value` text NOT NULL,`key_hash` varchar(128),
+           `group_id` integer NOT NULL,`status` varchar(50) NOT NULL DEFAULT 'active',`created_at` datetime,
+           CONSTRAINT `fk_groups_api_keys` FOREIGN KEY (`group_id`) REFERENCES `groups`(`id`));
+         CREATE INDEX `idx_api_keys_key_hash` ON `api_keys`(`key_hash`);
+         INSERT INTO system_settings (setting_key,setting_value) VALUES ('proxy_keys','pk-old');
+         INSERT INTO groups (name,proxy_keys,upstreams,channel_type,test_model) VALUES
+           ('default','','[{{\"url\":\"{url}\",\"weight\":1}}]','openai','m');
+         BEGIN; INSERT INTO api_keys (group_id,key_value,key_hash,status) VALUES {}; COMMIT;",
+        keys.join(",")
+    );
+    let mut connection = SqliteConnection::establish(path.to_str().unwrap()).unwrap();
+    connection.batch_execute(&sql).unwrap();
+}
+
+fn database(folder: &Path) -> PathBuf {
+    folder.join("data/gpt-load.db")
+}
+
+/// Runs `gpt-load` with these arguments in `folder` to its end.
+fn command(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gpt-load"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(env.iter().copied())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap()
+}
+
+/// What an application asks with this proxy key.
+fn chat(proxy_key: &str) -> Request {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "hi"}]});
+    Request::new("POST", "/proxy/default/v1/chat/completions").key(proxy_key).json(&body)
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+async fn stored_keys(folder: &Path) -> Vec<String> {
+    let store = Store::open(database(folder).to_str().unwrap(), Some(&PASSPHRASE.into())).await.unwrap();
+    let group = store.groups().await.unwrap()[0].id;
+    let keys = store.keys_after(group, &KeyFilter::default(), None, 1_000_000).await.unwrap();
+    keys.into_iter().map(|key| key.value.unwrap().expose().to_owned()).collect()
+}
+
+#[actix_web::test]
+async fn applications_go_on_with_their_keys_and_the_old_program_may_come_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let double = Double::start(Options::default()).unwrap();
+    old_installation(&database(folder.path()), &double.url(), 3);
+    for round in 0..2 {
+        let mut program = start(folder.path(), &ENV).await;
+        let answer = program.send(&chat("pk-old")).await;
+        assert_eq!(answer.head.status, 200);
+        assert!(double.requests()[round].key.as_deref().unwrap().starts_with("sk-old-"));
+        program.signal("TERM");
+        assert!(program.ended().await.success());
+    }
+    let said = output(folder.path());
+    assert_eq!(said.matches("was taken over").count(), 1, "{said}");
+    assert!(said.contains("3 of 3") && !said.contains("sk-old-"), "{said}");
+
+    let again = command(folder.path(), &["takeover"], &ENV);
+    assert!(again.status.success() && text(&again.stdout).contains("was taken over before"), "{}", text(&again.stdout));
+    let back = command(folder.path(), &["takeover", "--rollback"], &ENV);
+    assert!(back.status.success() && text(&back.stdout).contains("before-rollback"), "{}", text(&back.stderr));
+    let mut old = SqliteConnection::establish(database(folder.path()).to_str().unwrap()).unwrap();
+    old.batch_execute("INSERT INTO api_keys (group_id,key_value) VALUES (1,'sk-old-4')").unwrap();
+    drop(old);
+    let forth = command(folder.path(), &["takeover", "--json"], &ENV);
+    let report: serde_json::Value = serde_json::from_slice(&forth.stdout).unwrap();
+    assert_eq!(report["report"]["keys"]["taken"], 4, "{report}");
+    assert_eq!(stored_keys(folder.path()).await, ["sk-old-1", "sk-old-2", "sk-old-3", "sk-old-4"]);
+}
+
+#[actix_web::test]
+async fn a_wrong_encryption_key_stops_the_start_before_anything_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    old_installation(&database(folder.path()), "http://127.0.0.1:1", 3);
+    let before = std::fs::read(database(folder.path())).unwrap();
+    for wrong in ["", "wrong"] {
+        let mut program = spawn(folder.path(), &[("AUTH_KEY", AUTH_KEY), ("ENCRYPTION_KEY", wrong)]);
+        assert!(!program.ended().await.success());
+        let said = output(folder.path());
+        assert!(said.contains("Nothing was changed") && said.contains("ENCRYPTION_KEY"), "{said}");
+        assert_eq!(std::fs::read(database(folder.path())).unwrap(), before);
+        std::fs::remove_file(folder.path().join("output")).unwrap();
+    }
+    start(folder.path(), &ENV).await;
+}
+
+#[actix_web::test]
+async fn killed_while_it_takes_over_it_goes_on() {
+    const KEYS: i64 = 8_000;
+    let folder = tempfile::tempdir().unwrap();
+    let double = Double::start(Options::default()).unwrap();
+    old_installation(&database(folder.path()), &double.url(), KEYS);
+    let copy = folder.path().join("data/gpt-load.db.before-takeover");
+    let mut killed = 0;
+    for round in 0..4 {
+        let mut program = spawn(folder.path(), &ENV);
+        let begun = async {
+            while !copy.exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, begun).await.expect("it begins");
+        tokio::time::sleep(Duration::from_millis(100 + 300 * round)).await;
+        program.signal("KILL");
+        program.ended().await;
+        killed += usize::from(!output(folder.path()).contains("was taken over"));
+    }
+    assert!(killed > 0, "no kill came while it took over");
+    let program = start(folder.path(), &ENV).await;
+    let answer = program.send(&chat("pk-old")).await;
+    assert_eq!(answer.head.status, 200);
+    drop(program);
+    let expected: Vec<String> = (1..=KEYS).map(|number| format!("sk-old-{number}")).collect();
+    assert_eq!(stored_keys(folder.path()).await, expected);
+    assert!(!folder.path().join("data/gpt-load.db.before-takeover-2").exists(), "one copy for all starts");
+}
+
+#[actix_web::test]
+async fn another_installation_is_imported_from_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let double = Double::start(Options::default()).unwrap();
+    let old = folder.path().join("elsewhere/old.db");
+    old_installation(&old, &double.url(), 1_500);
+    let before = std::fs::read(&old).unwrap();
+    let env = [("AUTH_KEY", AUTH_KEY), ("LOG_LEVEL", "warn")];
+    let mut program = start(folder.path(), &env).await;
+    let running = command(folder.path(), &["import", "--from", "elsewhere/old.db"], &env);
+    assert!(
+        !running.status.success() && text(&running.stderr).contains("is in use by node"),
+        "{}",
+        text(&running.stderr)
+    );
+    program.signal("TERM");
+    program.ended().await;
+
+    let without = command(folder.path(), &["import", "--from", "elsewhere/old.db"], &env);
+    assert!(text(&without.stderr).contains("there is no encryption key"), "{}", text(&without.stderr));
+    std::fs::write(folder.path().join("key"), format!("{PASSPHRASE}\n")).unwrap();
+    let arguments = ["import", "--from", "elsewhere/old.db", "--encryption-key-file", "key"];
+    let imported = command(folder.path(), &arguments, &env);
+    let (said, shown) = (text(&imported.stdout), text(&imported.stderr));
+    assert!(imported.status.success() && said.contains("keys             1500 of 1500"), "{said}{shown}");
+    assert!(shown.contains("keys: 1000 of 1500"), "progress: {shown}");
+    assert!(!format!("{said}{shown}").contains(PASSPHRASE) && !said.contains("sk-old-"), "{said}");
+    assert_eq!(std::fs::read(&old).unwrap(), before);
+    let with_variable = [env[0], ("IMPORT_ENCRYPTION_KEY", PASSPHRASE), ("IMPORT_FROM", "elsewhere/old.db")];
+    let again = command(folder.path(), &["import", "-q"], &with_variable);
+    assert!(text(&again.stdout).contains("keys             0 of 1500 (1500 duplicates)"), "{}", text(&again.stdout));
+
+    let program = start(folder.path(), &env).await;
+    for key in ["pk-old", AUTH_KEY] {
+        assert_eq!(program.send(&chat(key)).await.head.status, 200, "both proxy keys are good");
+    }
+    let group = GroupId(1);
+    let counted = program.send(&Request::new("GET", &format!("/api/keys?group_id={group}")).key(AUTH_KEY)).await;
+    assert_eq!(counted.json()["data"]["pagination"]["total_items"], 1_500);
+}
