@@ -105,7 +105,7 @@ fn common<'a>(ids: &[Box<str>], owners: &'a [ResourceOwner]) -> Vec<&'a Resource
         };
         if shared.is_empty() {
             shared = theirs;
-        } else if shared.iter().any(|owner| is_theirs(owner)) {
+        } else if shared.iter().any(&is_theirs) {
             shared.retain(is_theirs);
         }
     }

@@ -362,7 +362,6 @@ settings! {
         max: Some(1000),
         required: true,
         unit: "%",
-        planned: true,
         name: Text::new("重试预算", "Retry budget", "リトライ予算"),
         description: Text::new(
             "10 秒内重试次数占请求数的上限，每秒至少允许 10 次重试。",
