@@ -4,7 +4,7 @@
 
 mod sqlite;
 
-use diesel::{Insertable, QueryResult};
+use diesel::{Insertable, QueryResult, Queryable};
 
 use super::{
     logs::LogRow,
@@ -68,8 +68,20 @@ pub(super) struct HourlyRow {
     pub(super) is_aggregate: bool,
     pub(super) success_count: i64,
     pub(super) failure_count: i64,
+    pub(super) duration_ms: i64,
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
+}
+
+/// Sums over the groups of one hour.
+#[derive(Clone, Copy, Debug, Queryable)]
+pub(super) struct HourSums {
+    pub(super) time: i64,
+    pub(super) successes: i64,
+    pub(super) failures: i64,
+    /// Requests of the groups whose durations were kept.
+    pub(super) timed: i64,
+    pub(super) duration_ms: i64,
 }
 
 /// A setting to store.
@@ -98,4 +110,7 @@ pub(super) trait Dialect {
     async fn put_settings(&mut self, rows: Vec<SettingRow>) -> QueryResult<()>;
     /// Sums of the hourly statistics without aggregates: (successes, failures).
     async fn request_totals(&mut self) -> QueryResult<(i64, i64)>;
+    /// Hours that begin in `[from, until)` and have requests, ascending: those of one group, or of all groups but
+    /// aggregates, whose rows repeat those of their members.
+    async fn hours(&mut self, group: Option<i64>, from: i64, until: i64) -> QueryResult<Vec<HourSums>>;
 }

@@ -14,10 +14,12 @@ mod groups;
 mod key_rows;
 mod key_writes;
 mod keys;
+mod log_queries;
 mod logs;
 mod migrate;
 mod pool;
 mod settings;
+mod statistics;
 mod tables;
 mod text;
 mod unlock;
@@ -30,6 +32,8 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
+    log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
+    statistics::{EncryptionSample, Hour, Requests},
 };
 use self::{
     dialect::Dialect,

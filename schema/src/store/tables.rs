@@ -152,5 +152,6 @@ diesel::table! {
         failure_count -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,
+        duration_ms -> Nullable<BigInt>,
     }
 }
