@@ -123,7 +123,7 @@ impl Node {
         };
         let published = state.table.published();
         let admin = AdminState::new(store.clone(), runtime.clone(), settings, published, &management_key.secret, facts);
-        let admin = web::Data::new(admin);
+        let admin = web::Data::new(admin.with_encryption_key(config.encryption_key.as_ref()));
         if let Some(files) = &tls {
             background.push(tokio::spawn(follow_certificates(Arc::clone(files))));
         }

@@ -42,6 +42,8 @@ pub enum Command {
     OrderKey(GroupId, KeyId, Order),
     /// Change what a person decides about a key.
     UpdateKey(GroupId, KeyId, KeyTraits),
+    /// Replace what a person noted about a key.
+    SetKeyNotes(KeyId, String),
     /// Let the failures that the pool guard holds back take effect.
     AcceptHeld(GroupId),
     /// Store settings (validated), raw text by key; `None` = back to the default.
@@ -63,6 +65,8 @@ impl fmt::Debug for Command {
             Self::RestoreKeys(group, which) => write!(f, "RestoreKeys({group}, {which:?})"),
             Self::OrderKey(group, key, order) => write!(f, "OrderKey({group}, {key}, {order:?})"),
             Self::UpdateKey(group, key, traits) => write!(f, "UpdateKey({group}, {key}, {traits:?})"),
+            // People note all sorts of things, passwords among them.
+            Self::SetKeyNotes(key, _) => write!(f, "SetKeyNotes({key})"),
             Self::AcceptHeld(group) => write!(f, "AcceptHeld({group})"),
             // Some settings are secrets; which ones were stored says enough.
             Self::PutSettings(values) => write!(f, "PutSettings({:?})", values.keys()),

@@ -19,15 +19,15 @@ use super::{
     query::Params,
 };
 
-/// The group id in the path.
-pub(super) struct PathId(GroupId);
+/// The id in the path.
+pub(super) struct PathId<T = GroupId>(pub(super) T);
 
-impl FromRequest for PathId {
+impl<T: From<i64>> FromRequest for PathId<T> {
     type Error = ApiError;
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let id = request.match_info().get("id").and_then(|id| id.parse().ok()).map(|id| Self(GroupId(id)));
+        let id = request.match_info().get("id").and_then(|id| id.parse::<i64>().ok()).map(|id| Self(id.into()));
         ready(id.ok_or_else(|| {
             ApiError::field(ErrorCode::BadRequest, "id", Text::english("The id in the path must be a whole number"))
         }))
@@ -107,7 +107,10 @@ pub(super) async fn delete(state: web::Data<AdminState>, id: PathId) -> ApiResul
 }
 
 /// Aggregate groups that `id` is a member of.
-async fn aggregates_of(state: &AdminState, id: GroupId) -> Result<impl Iterator<Item = Group> + use<>, ApiError> {
+pub(super) async fn aggregates_of(
+    state: &AdminState,
+    id: GroupId,
+) -> Result<impl Iterator<Item = Group> + use<>, ApiError> {
     let groups = state.store.groups().await?;
     Ok(groups.into_iter().filter(move |group| group.sub_groups.iter().any(|member| member.group_id == id)))
 }

@@ -108,6 +108,11 @@ impl Leader {
             Command::OrderKey(..) | Command::UpdateKey(..) | Command::AcceptHeld(_) => {
                 Err(StoreError::Internal("not wired yet".to_owned()).into())
             }
+            Command::SetKeyNotes(id, notes) => {
+                let (notes, now) = (&notes, Timestamp::now());
+                self.committer.write(|writer| async move { writer.set_key_notes(id, notes, now).await }).await?;
+                Ok(Reply::Done)
+            }
             Command::PutSettings(values) => {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;

@@ -122,9 +122,7 @@ impl Store {
     /// Requests that ended in `[from, until)`, counted in the log; for times of minutes.
     pub async fn requests_ended(&self, from: Timestamp, until: Timestamp) -> StoreResult<i64> {
         let engine = Arc::clone(&self.engine);
-        self.engine
-            .run(async move { read!(engine, |conn| Ok(finals!(from, until).get_result(conn).await?)) })
-            .await
+        self.engine.run(async move { read!(engine, |conn| Ok(finals!(from, until).get_result(conn).await?)) }).await
     }
 
     /// Requests of a group that ended in `[from, until)`, counted in the log; for times of up to an hour. Durations are not
