@@ -180,3 +180,49 @@ fn sample(vault: &Vault, rows: &[(i64, String, String)]) -> EncryptionSample {
         readable: rows.iter().filter(|(group, hash, stored)| is_readable(*group, hash, stored)).count(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::plans::{assert_goes_by, plan};
+
+    #[test]
+    fn counting_goes_by_an_index_and_reads_no_rows() {
+        let (from, until) = (Timestamp(1), Timestamp(2));
+        let all = finals!(from, until);
+        assert_goes_by(&all, "idx_request_logs_time", "requests per minute");
+        let group = ended!(request_logs::group_id.eq(1), from, until);
+        assert_goes_by(&group, "idx_request_logs_group_time", "a group");
+        let aggregate = ended!(request_logs::parent_group_id.eq(1), from, until);
+        assert_goes_by(&aggregate, "idx_request_logs_parent_time", "an aggregate");
+        for steps in [plan(&all), plan(&group), plan(&aggregate)] {
+            assert!(steps.iter().any(|step| step.contains("COVERING")), "{steps:?}");
+        }
+    }
+
+    #[test]
+    fn a_store_with_a_key_tells_how_it_is_stored() {
+        let (data, lookup) = ([1; 32].into(), [2; 32].into());
+        let (plain, encrypting) = (Vault::plain(&lookup), Vault::encrypting(1, &data, &lookup));
+        let sealed = |vault: &Vault, value: &str| {
+            let hash = vault.hash(value);
+            let stored = vault.seal(place(&row_identity(GroupId(7), &hash)), value);
+            (7, hash, stored)
+        };
+        let of = |keys, plain, readable| EncryptionSample { keys, plain, readable };
+        let other = Vault::encrypting(1, &[3; 32].into(), &lookup);
+        let old = (7, plain_hash("sk-1"), "sk-1".to_owned());
+        let cases = [
+            (&encrypting, vec![sealed(&encrypting, "sk-1"), sealed(&encrypting, "sk-2")], of(2, 0, 2)),
+            (&encrypting, vec![sealed(&plain, "sk-1")], of(1, 1, 0)),
+            (&encrypting, vec![sealed(&other, "sk-1")], of(1, 0, 0)),
+            (&encrypting, vec![old], of(1, 1, 0)),
+            (&plain, vec![sealed(&plain, "sk-1")], of(1, 1, 1)),
+            (&plain, vec![sealed(&encrypting, "sk-1")], of(1, 0, 0)),
+            (&plain, vec![], of(0, 0, 0)),
+        ];
+        for (vault, rows, expected) in cases {
+            assert_eq!(sample(vault, &rows), expected, "{rows:?}");
+        }
+    }
+}

@@ -182,3 +182,17 @@ fn store_health(connection: &mut SqliteConnection, row: &HealthRow) -> QueryResu
         .execute(connection)
         .map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::plans::assert_goes_by;
+
+    #[test]
+    fn hours_go_by_their_index() {
+        let all = hours!(1, 2).filter(group_hourly_stats::is_aggregate.eq(false));
+        assert_goes_by(&all, "idx_group_hourly_stats_time", "all groups");
+        let group = hours!(1, 2).filter(group_hourly_stats::group_id.eq(1));
+        assert_goes_by(&group, "sqlite_autoindex_group_hourly_stats_1", "one group");
+    }
+}

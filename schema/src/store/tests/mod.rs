@@ -3,7 +3,10 @@
 mod commit;
 mod groups;
 mod keys;
+mod log_queries;
 mod opening;
+pub(super) mod plans;
+mod statistics;
 mod trouble;
 
 use serde_json::Map;
