@@ -14,6 +14,7 @@ mod entrances;
 mod fidelity;
 mod guard;
 mod http2;
+mod integration;
 mod management;
 mod outbound;
 mod panics;

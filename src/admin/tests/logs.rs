@@ -293,7 +293,7 @@ async fn no_filter_is_the_servers_fault() {
         "page",
         "page_size",
     ];
-    let long = "a".repeat(100_000);
+    let long = "a".repeat(60_000);
     let values =
         ["-1", "9223372036854775808", "%00", "%ff%fe", "%zz", "'%20OR%201=1--", "!", "%5c", "%F0%9F%97%9D", &long];
     for path in ["/api/logs", "/api/logs/export"] {

@@ -28,6 +28,12 @@ const COUNTED: usize = 100_000;
 /// Rows of one request that are shown, far more than retries can be allowed.
 const ATTEMPTS: i64 = 1_000;
 
+/// Bytes of the longest model that is stored.
+const MODEL_BYTES: usize = 255;
+/// Bytes of the longest part of an error message that is searched for: more than any message has, and escaped still a
+/// pattern that SQLite takes (50,000 bytes).
+const ERROR_BYTES: usize = 20_000;
+
 /// Which log rows a list shows; `None` = any. Substrings mean themselves, ASCII letters of either case.
 #[derive(Clone, Debug, Default)]
 pub struct LogFilter {
@@ -223,7 +229,11 @@ async fn resolved(engine: &Engine, filter: &LogFilter) -> StoreResult<Option<Con
         conditions.parents = Some(ids);
     }
     let is_empty = |ids: &Option<Vec<i64>>| ids.as_ref().is_some_and(Vec::is_empty);
-    let is_impossible = is_empty(&conditions.groups) || is_empty(&conditions.parents);
+    let is_longer = |part: &Option<String>, most| part.as_ref().is_some_and(|part| part.len() > most);
+    let is_impossible = is_empty(&conditions.groups)
+        || is_empty(&conditions.parents)
+        || is_longer(&filter.model, MODEL_BYTES)
+        || is_longer(&filter.error_contains, ERROR_BYTES);
     Ok((!is_impossible && conditions.from <= conditions.until).then_some(conditions))
 }
 

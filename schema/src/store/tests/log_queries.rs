@@ -128,7 +128,7 @@ async fn rows_show_their_key_or_say_that_it_is_not_readable() {
 
 fn damage_logged_keys(dsn: &str) {
     use diesel::connection::SimpleConnection;
-    let mut connection = crate::store::pool::open_sqlite(dsn).expect("opens");
+    let mut connection = pool::open_sqlite(dsn).expect("opens");
     connection.batch_execute("UPDATE request_logs SET key_value = 'v2:1:AAAA' WHERE key_value <> ''").expect("damaged");
 }
 
@@ -197,7 +197,7 @@ fn make_rows(dsn: &str, count: i64) {
          SELECT 1, timestamp / 3600000 * 3600000, sum(is_success), sum(1 - is_success), 0, 0 FROM request_logs
          WHERE request_type = 'final' GROUP BY timestamp / 3600000;"
     );
-    crate::store::pool::open_sqlite(dsn).expect("opens").batch_execute(&sql).expect("rows");
+    pool::open_sqlite(dsn).expect("opens").batch_execute(&sql).expect("rows");
 }
 
 #[tokio::test]

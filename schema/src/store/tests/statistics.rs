@@ -39,7 +39,7 @@ async fn an_hour_counted_without_durations_stays_so() {
     use diesel::connection::SimpleConnection;
     let fixture = Fixture::new().await;
     let group = fixture.group("one").await.id;
-    let mut connection = crate::store::pool::open_sqlite(&fixture.dsn).expect("opens");
+    let mut connection = pool::open_sqlite(&fixture.dsn).expect("opens");
     let sql = format!(
         "INSERT INTO group_hourly_stats (group_id, time, success_count, failure_count, created_at, updated_at)
          VALUES ({group}, {}, 4, 1, 0, 0)",
