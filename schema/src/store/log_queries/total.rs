@@ -55,7 +55,7 @@ pub(super) async fn estimate(
     let matches = newest.partition_point(|at| *at >= floor);
     // Rows that begin in the middle of the first hour that was ever counted are all that this hour had; otherwise those
     // before them are gone.
-    let is_first = hours.iter().next().is_none_or(|hour| oldest < hour.time.saturating_add(HOUR_MS));
+    let is_first = !matches!(hours[..], [HourSums { time, .. }, ..] if oldest >= time.saturating_add(HOUR_MS));
     let span = Span {
         begin: if is_first { oldest } else { i64::MIN },
         from: oldest.max(conditions.from),
