@@ -128,7 +128,8 @@ impl Node {
         };
         let (published, seen) = (state.table.published(), Arc::clone(&state.table));
         let admin = AdminState::new(store.clone(), runtime.clone(), settings, published, &management_key.secret, facts)
-            .with_upstreams(Box::new(move |group| seen.upstream_states(group)));
+            .with_upstreams(Box::new(move |group| seen.upstream_states(group)))
+            .with_encryption_key(config.encryption_key.as_ref());
         let admin = web::Data::new(admin);
         if let Some(files) = &tls {
             background.push(tokio::spawn(follow_certificates(Arc::clone(files))));

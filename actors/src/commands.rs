@@ -46,6 +46,8 @@ pub enum Command {
     OrderKey(GroupId, KeyId, Order),
     /// Change what a person decides about a key.
     UpdateKey(GroupId, KeyId, KeyTraits),
+    /// Replace what a person noted about a key.
+    SetKeyNotes(KeyId, String),
     /// Let the failures that the pool guard holds back take effect.
     AcceptHeld(GroupId),
     /// Add a policy (validated).
@@ -75,6 +77,8 @@ impl fmt::Debug for Command {
             Self::RestoreKeys(group, which) => write!(f, "RestoreKeys({group}, {which:?})"),
             Self::OrderKey(group, key, order) => write!(f, "OrderKey({group}, {key}, {order:?})"),
             Self::UpdateKey(group, key, traits) => write!(f, "UpdateKey({group}, {key}, {traits:?})"),
+            // People note all sorts of things, passwords among them.
+            Self::SetKeyNotes(key, _) => write!(f, "SetKeyNotes({key})"),
             Self::AcceptHeld(group) => write!(f, "AcceptHeld({group})"),
             Self::CreatePolicy(definition) => write!(f, "CreatePolicy({definition:?})"),
             Self::UpdatePolicy(id, definition) => write!(f, "UpdatePolicy({id}, {definition:?})"),

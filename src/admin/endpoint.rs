@@ -72,6 +72,16 @@ impl Endpoint {
         self.method("DELETE", guard::Delete(), handler)
     }
 
+    /// Handles every method.
+    pub(super) fn any<H, A>(self, handler: H) -> Self
+    where
+        H: Handler<A>,
+        A: FromRequest + 'static,
+        H::Output: Responder + 'static,
+    {
+        Self { resource: self.resource.route(web::route().to(handler)), allow: self.allow }
+    }
+
     fn method<H, A>(mut self, name: &str, guard: impl Guard + 'static, handler: H) -> Self
     where
         H: Handler<A>,

@@ -107,7 +107,10 @@ pub(super) async fn delete(state: web::Data<AdminState>, id: PathId) -> ApiResul
 }
 
 /// Aggregate groups that `id` is a member of.
-async fn aggregates_of(state: &AdminState, id: GroupId) -> Result<impl Iterator<Item = Group> + use<>, ApiError> {
+pub(super) async fn aggregates_of(
+    state: &AdminState,
+    id: GroupId,
+) -> Result<impl Iterator<Item = Group> + use<>, ApiError> {
     let groups = state.store.groups().await?;
     Ok(groups.into_iter().filter(move |group| group.sub_groups.iter().any(|member| member.group_id == id)))
 }

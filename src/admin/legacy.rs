@@ -91,7 +91,7 @@ fn default_route(state: &AdminState) -> Result<GroupRoute, ApiError> {
 }
 
 /// `part` of `whole`, rounded to four decimals; 0 of nothing.
-fn ratio(part: i64, whole: i64) -> f64 {
+pub(super) fn ratio(part: i64, whole: i64) -> f64 {
     if whole == 0 { 0.0 } else { (part as f64 / whole as f64 * 10_000.0).round() / 10_000.0 }
 }
 

@@ -47,6 +47,51 @@ texts! {
         "分组已删除，并已从以下聚合分组中移除：{}",
         "Group deleted; it was removed from these aggregate groups: {}",
         "グループを削除し、次の集約グループから除外しました：{}";
+    SUB_GROUPS_ADDED = "子分组已添加", "Sub-groups added", "サブグループを追加しました";
+    SUB_GROUP_WEIGHT_SAVED = "子分组权重已更新", "Weight of the sub-group saved", "サブグループの重みを保存しました";
+    SUB_GROUP_REMOVED = "子分组已移除", "Sub-group removed", "サブグループを除外しました";
+    SUB_GROUPS_EMPTY =
+        "至少需要指定一个子分组",
+        "At least one sub-group must be given",
+        "サブグループを一つ以上指定してください";
+    SUB_GROUP_UNKNOWN = "分组 {} 不存在", "Group {} does not exist", "グループ {} が存在しません";
+    SUB_GROUP_TWICE = "分组 {} 重复", "Group {} is given twice", "グループ {} が重複しています";
+    SUB_GROUP_AGGREGATE =
+        "聚合分组不能作为子分组",
+        "An aggregate group cannot be a sub-group",
+        "集約グループをサブグループにすることはできません";
+    SUB_GROUP_CHANNEL =
+        "子分组的渠道类型必须为 {}",
+        "The sub-group must be of the aggregate's channel type, {}",
+        "サブグループのチャネル種別は {} でなければなりません";
+    SUB_GROUP_ENDPOINT =
+        "所有子分组的验证路径必须相同：{}",
+        "All sub-groups must have the same validation endpoint: {}",
+        "すべてのサブグループの検証パスは同じでなければなりません：{}";
+    SUB_GROUP_WEIGHT =
+        "权重必须在 0 到 1000 之间",
+        "The weight must be between 0 and 1000",
+        "重みは 0 から 1000 の範囲でなければなりません";
+    SUB_GROUP_MEMBER =
+        "分组 {} 已是子分组",
+        "Group {} is a sub-group of this aggregate already",
+        "グループ {} は既にサブグループです";
+    SUB_GROUP_NO_MEMBER =
+        "该分组不是此聚合分组的子分组",
+        "The group is no sub-group of this aggregate",
+        "このグループは集約グループのサブグループではありません";
+    GROUP_NOT_AGGREGATE =
+        "该分组不是聚合分组",
+        "The group is not an aggregate group",
+        "このグループは集約グループではありません";
+    COPY_KEYS_UNKNOWN =
+        "copy_keys 必须是 none、valid_only 或 all",
+        "copy_keys must be none, valid_only or all",
+        "copy_keys は none、valid_only、all のいずれかでなければなりません";
+    COPY_NAMES_TAKEN =
+        "该分组的副本名称均已被占用",
+        "All names for copies of this group are taken; rename or delete some",
+        "このグループの複製に使える名前がすべて使用済みです";
     GROUPS_REORDERED = "分组排序已保存", "Group order saved", "グループの順序を保存しました";
     REORDER_EMPTY = "排序列表不能为空", "At least one group must be given", "グループを一つ以上指定してください";
     REORDER_ID = "分组 ID 不能为零", "The group id must not be zero", "グループ ID は 0 にできません";
@@ -91,7 +136,7 @@ texts! {
     EVALUATE_STATUS = "状态码必须在 100 至 599 之间", "The status must be from 100 to 599", "ステータスは 100～599 で指定してください";
     EVALUATE_CLASS = "结果类别必须是 {} 之一", "The class must be one of {}", "クラスは {} のいずれかでなければなりません";
     EVALUATE_COUNT = "计数不能为负数", "A count must not be negative", "回数は負の値にできません";
-    SUB_GROUP_UNKNOWN =
+    SUB_GROUP_FOREIGN =
         "该分组不是此聚合分组的子分组",
         "The group is no sub-group of the aggregate group",
         "このグループは集約グループのサブグループではありません";
@@ -171,6 +216,76 @@ texts! {
         "聚合分组没有自己的密钥，请查看其子分组",
         "An aggregate group has no keys of its own; ask for the pool of one of its sub-groups",
         "集約グループは自身のキーを持ちません。サブグループを指定してください";
+
+    KEY_NOTES_TOO_LONG =
+        "备注最多 {} 个字符",
+        "Notes have at most {} characters",
+        "メモは最大 {} 文字です";
+    KEY_NOTES_SAVED = "备注已更新", "Notes saved", "メモを保存しました";
+
+    LOG_REQUEST_UNKNOWN =
+        "日志中没有该请求",
+        "The log has no such request; its rows may be past their retention",
+        "該当するリクエストはログにありません";
+
+    INTEGRATION_KEY_MISSING =
+        "缺少 key 参数",
+        "The query parameter key must hold a proxy key",
+        "クエリパラメーター key にプロキシキーを指定してください";
+    INTEGRATION_KEY_WRONG =
+        "该代理密钥不可用于任何分组",
+        "No group accepts this proxy key",
+        "このプロキシキーを受け付けるグループはありません";
+
+    CHART_SUCCESSES = "成功", "Success", "成功";
+    /// The web UI looks for these words in the label of the thinner line.
+    CHART_FAILURES = "失败", "Error", "エラー";
+    INVALID_KEYS = "无效密钥数量", "Invalid keys", "無効なキーの数";
+
+    GLOBAL_PROXY_KEY = "全局代理密钥", "Global proxy key", "グローバルプロキシキー";
+    GROUP_PROXY_KEY = "分组代理密钥", "Group proxy key", "グループプロキシキー";
+    SECRET_UNSET = "未设置 {}", "{} is not set", "{} が設定されていません";
+    SECRET_UNSET_HINT =
+        "请设置一个强随机值",
+        "Set it to a strong random value; without it secrets are stored in the clear",
+        "強力なランダム値を設定してください";
+    SECRET_SHORT = "{} 长度不足（少于 {} 个字符）", "{} is too short: fewer than {} bytes", "{} が短すぎます（{} バイト未満）";
+    SECRET_SHORT_HINT =
+        "建议使用至少 32 个字符的随机值",
+        "Use a random value of at least 32 bytes",
+        "32 バイト以上のランダム値を使用してください";
+    SECRET_COMMON =
+        "{} 包含常见的弱密码词",
+        "{} holds a word that guessers try first",
+        "{} に推測されやすい単語が含まれています";
+    SECRET_COMMON_HINT =
+        "请避免使用常见单词，改用随机值",
+        "Use a random value without common words",
+        "一般的な単語を避け、ランダム値を使用してください";
+    SECRET_PLAIN =
+        "{} 复杂度不足",
+        "{} holds too few kinds of characters",
+        "{} の文字の種類が少なすぎます";
+    SECRET_PLAIN_HINT =
+        "建议混合使用大小写字母、数字和符号",
+        "Mix capital and small letters, digits and other characters",
+        "大文字・小文字・数字・記号を組み合わせてください";
+
+    NOT_ENCRYPTED = "已设置 ENCRYPTION_KEY，但数据未加密", "ENCRYPTION_KEY is set, but the stored keys are not encrypted", "ENCRYPTION_KEY が設定されていますが、データは暗号化されていません";
+    NOT_ENCRYPTED_HINT =
+        "请停止服务并运行 migrate-keys --to 加密数据",
+        "Stop the service and run gpt-load migrate-keys --to to encrypt them",
+        "サービスを停止し、migrate-keys --to で暗号化してください";
+    KEY_NOT_CONFIGURED = "数据已加密，但未设置 ENCRYPTION_KEY", "The stored keys are encrypted, but ENCRYPTION_KEY is not set", "データは暗号化されていますが、ENCRYPTION_KEY が設定されていません";
+    KEY_NOT_CONFIGURED_HINT =
+        "请设置加密时使用的 ENCRYPTION_KEY 并重启",
+        "Set ENCRYPTION_KEY to the key they were encrypted with and restart",
+        "暗号化に使用した ENCRYPTION_KEY を設定して再起動してください";
+    KEY_MISMATCH = "ENCRYPTION_KEY 与数据不匹配", "ENCRYPTION_KEY does not open the stored keys", "ENCRYPTION_KEY がデータと一致しません";
+    KEY_MISMATCH_HINT =
+        "请改回原来的 ENCRYPTION_KEY，或运行 migrate-keys --from --to",
+        "Set the former ENCRYPTION_KEY, or run gpt-load migrate-keys --from --to",
+        "以前の ENCRYPTION_KEY に戻すか、migrate-keys --from --to を実行してください";
 
     SETTINGS_SAVED = "设置已保存", "Settings saved", "設定を保存しました";
 }

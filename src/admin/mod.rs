@@ -1,31 +1,41 @@
 //! The management API.
 //!
 //! `groups`, `policies`, `keys`, `key_detail`, `key_export`, `key_tests`, `pool`, `validation`, `tasks`, `settings`,
-//! `health`, `login` and `legacy` hold the handlers; `endpoint` and [`auth`] stand before them; `body` and `query` read
-//! requests; [`envelope`] and [`error`] shape answers; [`locale`] and
+//! `health`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard`, `dashboard_chart` and `group_stats`
+//! show what was, `sub_groups`, `copy` and `key_notes` change a little, `integration` answers holders of proxy keys.
+//! `endpoint` and [`auth`] stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
 //! `messages` hold what people read.
 
 pub mod auth;
 mod body;
+mod copy;
+mod dashboard;
+mod dashboard_chart;
 mod endpoint;
 pub mod envelope;
 pub mod error;
 mod group_input;
 mod group_object;
+mod group_stats;
 mod groups;
 mod guard_view;
 pub mod headers;
 mod health;
+mod integration;
 mod key_change;
 mod key_detail;
 mod key_export;
 mod key_input;
+mod key_notes;
 mod key_object;
 mod key_tests;
 mod keys;
 mod legacy;
 pub mod locale;
+mod log_export;
+mod log_object;
 mod login;
+mod logs;
 mod messages;
 mod policies;
 mod policies_dry_run;
@@ -34,11 +44,14 @@ mod pool;
 mod query;
 mod reorder;
 mod rule_texts;
+mod secret_strength;
 mod settings;
 mod state;
+mod sub_groups;
 mod tasks;
 pub mod throttle;
 mod validation;
+mod windows;
 
 #[cfg(test)]
 mod tests;
@@ -48,6 +61,7 @@ use actix_web::web;
 use self::{endpoint::Endpoint, error::ApiError};
 pub use self::{
     headers::security_headers,
+    integration::is_group_form,
     state::{AdminState, AppFacts, UpstreamStates},
 };
 
@@ -62,6 +76,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(Endpoint::at("/stats").get(legacy::stats).guarded())
         .service(Endpoint::at("/blacklist").get(legacy::blacklist).guarded())
         .service(Endpoint::at("/reset-keys").get(legacy::reset_keys).guarded())
+        .service(Endpoint::at(integration::GROUP_PATH).any(integration::of_group).open())
         .service(
             web::scope("/api")
                 .service(Endpoint::at("/auth/login").post(login::login).open())
@@ -100,6 +115,20 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/validation/groups/{id}/history").get(validation::history).guarded())
                 .service(Endpoint::at("/keys/{id}").get(key_detail::show).patch(key_change::change).guarded())
                 .service(Endpoint::at("/settings").get(settings::all).put(settings::save).guarded())
+                .service(Endpoint::at("/groups/{id}/stats").get(group_stats::show).guarded())
+                .service(Endpoint::at("/groups/{id}/copy").post(copy::copy).guarded())
+                .service(Endpoint::at("/groups/{id}/sub-groups").get(sub_groups::all).post(sub_groups::add).guarded())
+                .service(Endpoint::at("/groups/{id}/sub-groups/{sub_id}").delete(sub_groups::remove).guarded())
+                .service(Endpoint::at("/groups/{id}/sub-groups/{sub_id}/weight").put(sub_groups::weigh).guarded())
+                .service(Endpoint::at("/groups/{id}/parent-aggregate-groups").get(sub_groups::parents).guarded())
+                .service(Endpoint::at("/keys/{id}/notes").put(key_notes::save).guarded())
+                .service(Endpoint::at("/dashboard/stats").get(dashboard::stats).guarded())
+                .service(Endpoint::at("/dashboard/chart").get(dashboard_chart::chart).guarded())
+                .service(Endpoint::at("/dashboard/encryption-status").get(dashboard::encryption_status).guarded())
+                .service(Endpoint::at("/logs").get(logs::page).guarded())
+                .service(Endpoint::at("/logs/export").get(log_export::export).guarded())
+                .service(Endpoint::at("/logs/{request_id}/attempts").get(logs::attempts).guarded())
+                .service(Endpoint::at("/integration/info").get(integration::of_all).open())
                 .default_service(web::to(unknown_path)),
         );
 }

@@ -116,7 +116,7 @@ fn asked(state: &AdminState, body: &mut Fields) -> Result<Asked, ApiError> {
             let mut policies = vec![compiled(&group.policies)];
             if let Some(member) = sub_group {
                 if !group.group.sub_groups.iter().any(|known| known.group_id == GroupId(member)) {
-                    return Err(ApiError::invalid("sub_group_id", messages::SUB_GROUP_UNKNOWN));
+                    return Err(ApiError::invalid("sub_group_id", messages::SUB_GROUP_FOREIGN));
                 }
                 policies.push(compiled(&route(state, member)?.policies));
             }

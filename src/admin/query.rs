@@ -100,8 +100,13 @@ impl Paging {
     /// The answer's `data` for one page of `total` items.
     pub(super) fn page<T: Serialize>(self, items: Vec<T>, total: i64) -> PageBody<T> {
         let Self { page, page_size } = self;
-        let total_pages = total.max(0).unsigned_abs().div_ceil(page_size.unsigned_abs());
+        let total_pages = self.pages(total);
         PageBody { items, pagination: Pagination { page, page_size, total_items: total, total_pages } }
+    }
+
+    /// How many pages `total` items fill.
+    pub(super) fn pages(self, total: i64) -> u64 {
+        total.max(0).unsigned_abs().div_ceil(self.page_size.unsigned_abs())
     }
 }
 

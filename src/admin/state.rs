@@ -25,6 +25,7 @@ use super::{
     auth::AuthKey,
     error::{ApiError, ErrorCode},
     messages,
+    secret_strength::{Flaw, flaws},
     throttle::FailureLimit,
 };
 use crate::{client_ip::client_ip, upstream::balance::UpstreamState};
@@ -66,6 +67,8 @@ pub struct AdminState {
     pub app: AppFacts,
     upstreams: UpstreamStates,
     auth_key: AuthKey,
+    management_key_flaws: Vec<Flaw>,
+    encryption_key_flaws: Vec<Flaw>,
     failures: FailureLimit,
     group_edits: Mutex<()>,
 }
@@ -88,6 +91,8 @@ impl AdminState {
             app,
             upstreams: Box::new(|_| Vec::new()),
             auth_key: AuthKey::new(auth_key),
+            management_key_flaws: flaws(auth_key.expose()),
+            encryption_key_flaws: flaws(""),
             failures: FailureLimit::default(),
             group_edits: Mutex::new(()),
         }
@@ -113,6 +118,22 @@ impl AdminState {
     /// Waits until what has ended is stored, unless the database is too slow for that.
     pub(super) async fn settled(&self) {
         let _ = tokio::time::timeout(FLUSH_TIMEOUT, self.runtime.flush()).await;
+    }
+
+    /// With what there is to say against `ENCRYPTION_KEY`; without this call it counts as unset.
+    #[must_use]
+    pub fn with_encryption_key(self, key: Option<&Secret>) -> Self {
+        Self { encryption_key_flaws: flaws(key.map_or("", |key| key.expose())), ..self }
+    }
+
+    /// What there is to say against the management key.
+    pub(super) fn management_key_flaws(&self) -> &[Flaw] {
+        &self.management_key_flaws
+    }
+
+    /// What there is to say against `ENCRYPTION_KEY`.
+    pub(super) fn encryption_key_flaws(&self) -> &[Flaw] {
+        &self.encryption_key_flaws
     }
 
     /// Whether `guess` is the management key; a wrong one counts against `address`.

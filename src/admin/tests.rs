@@ -1,14 +1,21 @@
 //! The routes against a real store and running actors.
 
 mod auth;
+mod copy;
+mod dashboard;
+mod group_stats;
 mod groups;
 mod health;
 mod hostile;
+mod integration;
 mod key_detail;
+mod key_notes;
 mod keys;
 mod legacy;
+mod logs;
 mod policies;
 mod pool;
 mod settings;
+mod sub_groups;
 mod support;
 mod validation;

@@ -102,10 +102,12 @@ pub fn serve(
 }
 
 /// Whether a path is a provider's at first sight. Such requests go straight to the data path, past the routes of the
-/// management API, whose patterns would all be tried first.
+/// management API, whose patterns would all be tried first. What the management API says about a group at the group's own
+/// address is the one exception.
 fn is_proxied(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|path| {
-        path.starts_with("/proxy/") || PROVIDER_PREFIXES.iter().any(|known| path.starts_with(known))
+        (path.starts_with("/proxy/") && !admin::is_group_form(path))
+            || PROVIDER_PREFIXES.iter().any(|known| path.starts_with(known))
     })
 }
 

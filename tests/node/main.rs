@@ -18,6 +18,7 @@ mod entrances;
 mod fidelity;
 mod guard;
 mod http2;
+mod integration;
 mod management;
 mod outage;
 mod outbound;

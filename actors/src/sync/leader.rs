@@ -120,6 +120,11 @@ impl Leader {
             Command::UpdateKey(group, key, traits) => {
                 self.doubt_on_error(group, self.update_key(group, key, &traits).await)
             }
+            Command::SetKeyNotes(id, notes) => {
+                let (notes, now) = (&notes, Timestamp::now());
+                self.committer.write(|writer| async move { writer.set_key_notes(id, notes, now).await }).await?;
+                Ok(Reply::Done)
+            }
             Command::PutSettings(values) => {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;

@@ -109,11 +109,13 @@ impl Tally {
                         is_aggregate,
                         success_count: 0,
                         failure_count: 0,
+                        duration_ms: 0,
                         created_at: now.0,
                         updated_at: now.0,
                     });
                     hour.success_count += i64::from(row.is_success);
                     hour.failure_count += i64::from(!row.is_success);
+                    hour.duration_ms = hour.duration_ms.saturating_add(row.duration);
                 }
             }
         }

@@ -5,7 +5,7 @@
 mod cells;
 mod sqlite;
 
-use diesel::{Insertable, QueryResult};
+use diesel::{Insertable, QueryResult, Queryable};
 
 pub(super) use self::cells::{Cell, Clash, Rows, insert_rows};
 
@@ -72,8 +72,20 @@ pub(super) struct HourlyRow {
     pub(super) is_aggregate: bool,
     pub(super) success_count: i64,
     pub(super) failure_count: i64,
+    pub(super) duration_ms: i64,
     pub(super) created_at: i64,
     pub(super) updated_at: i64,
+}
+
+/// Sums over the groups of one hour.
+#[derive(Clone, Copy, Debug, Queryable)]
+pub(super) struct HourSums {
+    pub(super) time: i64,
+    pub(super) successes: i64,
+    pub(super) failures: i64,
+    /// Requests of the groups whose durations were kept.
+    pub(super) timed: i64,
+    pub(super) duration_ms: i64,
 }
 
 /// A setting to store.
@@ -108,4 +120,7 @@ pub(super) trait Dialect {
     async fn key_ids(&mut self, table: String, wanted: Vec<(i64, String)>) -> QueryResult<Vec<(i64, String, i64)>>;
     /// Sums of the hourly statistics without aggregates: (successes, failures).
     async fn request_totals(&mut self) -> QueryResult<(i64, i64)>;
+    /// Hours that begin in `[from, until)` and have requests, ascending: those of one group, or of all groups but
+    /// aggregates, whose rows repeat those of their members.
+    async fn hours(&mut self, group: Option<i64>, from: i64, until: i64) -> QueryResult<Vec<HourSums>>;
 }

@@ -67,11 +67,11 @@ pub(super) struct KeyRow {
 }
 
 /// The identity of a key's row: group and hash are unique together, known before the row has an id, and never change.
-fn row_identity(group: GroupId, hash: &str) -> String {
+pub(super) fn row_identity(group: GroupId, hash: &str) -> String {
     format!("{group}/{hash}")
 }
 
-fn place(row: &str) -> Place<'_> {
+pub(super) fn place(row: &str) -> Place<'_> {
     Place { table: "api_keys", column: "key_value", row }
 }
 

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Stands for a key that does not decrypt, as the API shows it.
-const UNREADABLE: &str = "failed-to-decrypt";
+pub(super) const UNREADABLE: &str = "failed-to-decrypt";
 /// Bytes of free text below the smallest text column of all databases.
 const TEXT_BYTES: usize = 65_000;
 
@@ -30,7 +30,7 @@ const TEXT_BYTES: usize = 65_000;
 #[derive(Clone, Queryable, Selectable, Insertable)]
 #[diesel(table_name = request_logs, treat_none_as_default_value = false)]
 pub(super) struct LogRow {
-    id: String,
+    pub(super) id: String,
     request_id: String,
     attempt: i32,
     pub(super) timestamp: i64,
@@ -39,8 +39,8 @@ pub(super) struct LogRow {
     pub(super) parent_group_id: Option<i64>,
     parent_group_name: Option<String>,
     pub(super) key_id: Option<i64>,
-    key_value: String,
-    key_hash: String,
+    pub(super) key_value: String,
+    pub(super) key_hash: String,
     model: String,
     upstream_model: Option<String>,
     outcome_class: Option<String>,
@@ -49,7 +49,7 @@ pub(super) struct LogRow {
     source_ip: String,
     status_code: i32,
     request_path: String,
-    duration: i64,
+    pub(super) duration: i64,
     first_byte_ms: Option<i64>,
     error_message: String,
     user_agent: String,
@@ -169,7 +169,7 @@ pub(super) const LOG_COLUMNS: &[&str] = &[
 ];
 
 /// A row's own id tells it from all others.
-fn place(row: &str) -> Place<'_> {
+pub(super) fn place(row: &str) -> Place<'_> {
     Place { table: "request_logs", column: "key_value", row }
 }
 
@@ -262,7 +262,7 @@ impl LogRow {
         self.request_type == RequestType::Final.as_str()
     }
 
-    fn into_log(self, vault: &Vault) -> StoreResult<RequestLog> {
+    pub(super) fn into_log(self, vault: &Vault) -> StoreResult<RequestLog> {
         let uuid = |text: &str| Uuid::parse_str(text).map_err(|error| StoreError::damaged("log id", error));
         let count = |tokens: Option<i64>| tokens.and_then(|tokens| u64::try_from(tokens).ok());
         let request_type = if self.is_final() { RequestType::Final } else { RequestType::Retry };

@@ -15,12 +15,14 @@ mod key_rows;
 mod key_traits;
 mod key_writes;
 mod keys;
+mod log_queries;
 mod logs;
 mod migrate;
 mod policies;
 mod pool;
 mod resources;
 mod settings;
+mod statistics;
 mod tables;
 mod takeover;
 mod text;
@@ -35,6 +37,8 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
+    log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
+    statistics::{EncryptionSample, Hour, Requests},
     takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
     validation::ValidationFilter,
 };

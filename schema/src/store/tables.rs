@@ -189,6 +189,7 @@ diesel::table! {
         failure_count -> BigInt,
         created_at -> BigInt,
         updated_at -> BigInt,
+        duration_ms -> Nullable<BigInt>,
     }
 }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 use super::support::{Api, KEY};
 
 /// Every route that needs the management key.
-const GUARDED: [(&str, &str); 21] = [
+const GUARDED: [(&str, &str); 35] = [
     ("GET", "/api/channel-types"),
     ("GET", "/api/groups"),
     ("POST", "/api/groups"),
@@ -23,6 +23,20 @@ const GUARDED: [(&str, &str); 21] = [
     ("POST", "/api/keys/clear-all"),
     ("GET", "/api/settings"),
     ("PUT", "/api/settings"),
+    ("GET", "/api/groups/1/stats"),
+    ("POST", "/api/groups/1/copy"),
+    ("GET", "/api/groups/1/sub-groups"),
+    ("POST", "/api/groups/1/sub-groups"),
+    ("DELETE", "/api/groups/1/sub-groups/2"),
+    ("PUT", "/api/groups/1/sub-groups/2/weight"),
+    ("GET", "/api/groups/1/parent-aggregate-groups"),
+    ("PUT", "/api/keys/1/notes"),
+    ("GET", "/api/dashboard/stats"),
+    ("GET", "/api/dashboard/chart"),
+    ("GET", "/api/dashboard/encryption-status"),
+    ("GET", "/api/logs"),
+    ("GET", "/api/logs/export"),
+    ("GET", "/api/logs/00000000-0000-7000-8000-000000000000/attempts"),
     ("GET", "/stats"),
     ("GET", "/blacklist"),
     ("GET", "/reset-keys"),
@@ -116,7 +130,7 @@ async fn requests_without_any_key_are_no_guesses() {
 #[actix_web::test]
 async fn unknown_paths_have_both_shapes() {
     let api = Api::start().await;
-    for path in ["/api", "/api/", "/api/nope", "/api/groups/1/stats", "/api/keys/1/unknown", "/api/nothing/here"] {
+    for path in ["/api", "/api/", "/api/nope", "/api/groups/1/unknown", "/api/keys/1/unknown", "/api/nothing/here"] {
         let answer = api.send(anonymous("GET", path)).await;
         answer.is_error(404, "NOT_FOUND", "", path);
         assert_eq!(answer.json()["error"], answer.json()["message"]);

@@ -54,6 +54,10 @@ fn routes(id: i64, key: i64) -> Vec<(Method, String, Value, Vec<&'static str>)> 
     let whole = json!({"group_id": id});
     vec![
         (Method::POST, "/api/auth/login".to_owned(), json!({}), vec!["auth_key"]),
+        (Method::POST, format!("/api/groups/{id}/copy"), json!({}), vec!["copy_keys"]),
+        (Method::POST, format!("/api/groups/{id}/sub-groups"), json!({}), vec!["sub_groups"]),
+        (Method::PUT, format!("/api/groups/{id}/sub-groups/{id}/weight"), json!({}), vec!["weight"]),
+        (Method::PUT, "/api/keys/1/notes".to_owned(), json!({}), vec!["notes"]),
         (Method::POST, "/api/groups".to_owned(), group("g"), group_fields.clone()),
         (Method::PUT, format!("/api/groups/{id}"), json!({}), group_fields),
         (Method::PUT, "/api/groups/reorder".to_owned(), json!({}), vec!["items"]),

@@ -68,6 +68,15 @@ impl Api {
 
     /// An empty database and other facts.
     pub(super) async fn start_with(change: impl FnOnce(&mut AppFacts)) -> Self {
+        Self::assembled(change, |state| state).await
+    }
+
+    /// An empty database and a state that knows more.
+    pub(super) async fn start_as(finish: impl FnOnce(AdminState) -> AdminState) -> Self {
+        Self::assembled(|_| (), finish).await
+    }
+
+    async fn assembled(change: impl FnOnce(&mut AppFacts), finish: impl FnOnce(AdminState) -> AdminState) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("test.db");
         let store = Store::open(path.to_str().unwrap(), None).await.unwrap();
@@ -85,7 +94,7 @@ impl Api {
         };
         change(&mut app);
         let state = AdminState::new(store, runtime, settings, routing, &Secret::from(KEY), app);
-        Self { state: web::Data::new(state), _folder: folder }
+        Self { state: web::Data::new(finish(state)), _folder: folder }
     }
 
     /// Sends `request` as it is.

@@ -7,7 +7,7 @@ use diesel::{
     ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, dsl::sql, sql_types, upsert::excluded,
 };
 
-use super::{Dialect, HealthRow, HourlyRow, KeyUsage, NewKey, Rows, SettingRow, cells};
+use super::{Dialect, HealthRow, HourSums, HourlyRow, KeyUsage, NewKey, Rows, SettingRow, cells};
 use crate::store::{
     logs::LogRow,
     pool::AsyncSqlite,
@@ -19,6 +19,26 @@ diesel::define_sql_function! {
     /// The greater of two numbers.
     #[sql_name = "max"]
     fn greater(a: sql_types::BigInt, b: sql_types::BigInt) -> sql_types::BigInt;
+}
+
+/// The sums of each hour that begins in `[$from, $until)`.
+macro_rules! hours {
+    ($from:expr, $until:expr) => {
+        group_hourly_stats::table
+            .group_by(group_hourly_stats::time)
+            .select((
+                group_hourly_stats::time,
+                sql::<sql_types::BigInt>("SUM(success_count)"),
+                sql::<sql_types::BigInt>("SUM(failure_count)"),
+                sql::<sql_types::BigInt>(
+                    "SUM(CASE WHEN duration_ms IS NULL THEN 0 ELSE success_count + failure_count END)",
+                ),
+                sql::<sql_types::BigInt>("COALESCE(SUM(duration_ms), 0)"),
+            ))
+            .filter(group_hourly_stats::time.ge($from))
+            .filter(group_hourly_stats::time.lt($until))
+            .order(group_hourly_stats::time)
+    };
 }
 
 impl Dialect for AsyncSqlite {
@@ -85,7 +105,7 @@ impl Dialect for AsyncSqlite {
     }
 
     async fn add_hourly(&mut self, rows: Vec<HourlyRow>) -> QueryResult<()> {
-        use group_hourly_stats::{failure_count, group_id, success_count, table, time, updated_at};
+        use group_hourly_stats::{duration_ms, failure_count, group_id, success_count, table, time, updated_at};
         self.spawn_blocking(move |connection| {
             for row in rows {
                 diesel::insert_into(table)
@@ -95,6 +115,8 @@ impl Dialect for AsyncSqlite {
                     .set((
                         success_count.eq(success_count + excluded(success_count)),
                         failure_count.eq(failure_count + excluded(failure_count)),
+                        // Unknown plus anything stays unknown.
+                        duration_ms.eq(duration_ms + excluded(duration_ms)),
                         updated_at.eq(excluded(updated_at)),
                     ))
                     .execute(connection)?;
@@ -140,6 +162,15 @@ impl Dialect for AsyncSqlite {
         })
         .await
     }
+
+    async fn hours(&mut self, group: Option<i64>, from: i64, until: i64) -> QueryResult<Vec<HourSums>> {
+        use group_hourly_stats::{group_id, is_aggregate};
+        self.spawn_blocking(move |connection| match group {
+            Some(group) => hours!(from, until).filter(group_id.eq(group)).load(connection),
+            None => hours!(from, until).filter(is_aggregate.eq(false)).load(connection),
+        })
+        .await
+    }
 }
 
 /// The rows whose insertion added something.
@@ -175,4 +206,18 @@ fn store_health(connection: &mut SqliteConnection, row: &HealthRow) -> QueryResu
         ))
         .execute(connection)
         .map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::plans::assert_goes_by;
+
+    #[test]
+    fn hours_go_by_their_index() {
+        let all = hours!(1, 2).filter(group_hourly_stats::is_aggregate.eq(false));
+        assert_goes_by(&all, "idx_group_hourly_stats_time", "all groups");
+        let group = hours!(1, 2).filter(group_hourly_stats::group_id.eq(1));
+        assert_goes_by(&group, "sqlite_autoindex_group_hourly_stats_1", "one group");
+    }
 }

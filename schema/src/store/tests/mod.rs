@@ -3,9 +3,12 @@
 mod commit;
 mod groups;
 mod keys;
+mod log_queries;
 mod opening;
+pub(super) mod plans;
 mod policies;
 mod resources;
+mod statistics;
 mod trouble;
 mod validation;
 
