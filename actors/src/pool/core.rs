@@ -86,7 +86,7 @@ impl PoolCore {
         if is_current && outcome.verdict.class == OutcomeClass::Success {
             self.witness.success(slot.id(), &outcome.upstream, outcome.began());
             slot.set_faulty(false);
-            let released = self.guard.success(&outcome.upstream, outcome.began());
+            let released = self.guard.success(&outcome.upstream, outcome.began(), || self.shared.watch.turn());
             self.release(&released);
         }
         if !outcome.is_sample() {
@@ -249,6 +249,7 @@ impl PoolCore {
             upstream: &outcome.upstream,
             message: &verdict.message,
             number,
+            began: outcome.began(),
         });
         let before = slot.standing();
         let mut terms = Terms { limits: &limits, now, texts: &mut self.texts };

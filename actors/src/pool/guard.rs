@@ -27,7 +27,17 @@ pub(crate) struct Guard {
     /// The position of an episode is its bit in [`Track::episodes`].
     episodes: Vec<Option<Episode>>,
     tracks: HashMap<KeyId, Track>,
+    /// Blocks that are over, of which failures may still be on their way.
+    past: Vec<Past>,
     is_changed: bool,
+}
+
+/// A tripped episode that a success has ended.
+struct Past {
+    class: OutcomeClass,
+    upstream: Arc<str>,
+    /// Attempts that began at this number of failures or before it began while the episode was open.
+    until: u64,
 }
 
 /// A key that failed in an open episode.
@@ -55,6 +65,8 @@ pub(crate) struct Cause<'a> {
     pub(crate) message: &'a str,
     /// Its number among all failures ([`super::watch::Watch::failures`]).
     pub(crate) number: u64,
+    /// Number of failures when its attempt began.
+    pub(crate) began: u64,
 }
 
 /// What every decision about a key needs.
@@ -101,6 +113,8 @@ impl Guard {
     ) -> Transition {
         if let Event::Restore | Event::Disable | Event::Enable | Event::Invalidate = event {
             self.forget(key);
+        } else if cause.is_some_and(|cause| self.is_late(&cause)) {
+            return Transition { standing: published.clone(), failures: 0, reset_failures: false };
         } else if let Some(cause) = cause.filter(|_| terms.limits.guard.is_some())
             && self.concerns(key, published, event, terms)
             && let Some(index) = self.episode(&cause, terms.now)
@@ -223,10 +237,29 @@ impl Guard {
         Some(Transition { standing: track.demote(without), failures: -track.failures, reset_failures: false })
     }
 
+    /// Whether the failure is of a block that is over: its attempt began before the success that ended it.
+    fn is_late(&self, cause: &Cause<'_>) -> bool {
+        let is_of = |past: &Past| past.class == cause.class && past.upstream == *cause.upstream;
+        self.past.iter().any(|past| is_of(past) && cause.began <= past.until)
+    }
+
     /// A success whose attempt began after `began` failures ends the episodes at the upstream that began before: what was
-    /// held is dropped. Answers the keys to be released ([`Guard::released`]).
-    pub(crate) fn success(&mut self, upstream: &str, began: u64) -> Vec<KeyId> {
-        self.end(|episode| *episode.upstream == *upstream && episode.number <= began)
+    /// held is dropped, and so is what attempts that have begun by now still bring. `turn` tells those from the attempts
+    /// that begin later ([`super::watch::Watch::turn`]). Answers the keys to be released ([`Guard::released`]).
+    pub(crate) fn success(&mut self, upstream: &str, began: u64, turn: impl FnOnce() -> u64) -> Vec<KeyId> {
+        let is_over = |episode: &Episode| *episode.upstream == *upstream && episode.number <= began;
+        let blocks = self.episodes.iter().flatten().filter(|episode| is_over(episode) && episode.is_tripped);
+        let classes: Vec<_> = blocks.map(|episode| (episode.class, episode.upstream.clone())).collect();
+        if !classes.is_empty() {
+            let until = turn();
+            for (class, upstream) in classes {
+                self.past.retain(|past| past.class != class || past.upstream != upstream);
+                self.past.push(Past { class, upstream, until });
+            }
+            let surplus = self.past.len().saturating_sub(EPISODES);
+            self.past.drain(..surplus);
+        }
+        self.end(is_over)
     }
 
     /// Ends everything; what was held is dropped. Answers the keys to be released.

@@ -39,6 +39,12 @@ impl Watch {
         self.failures.load(Ordering::Acquire)
     }
 
+    /// Counts one more, so that attempts that begin from here on are told from those that have begun; answers the number
+    /// that none of the later ones began at.
+    pub(crate) fn turn(&self) -> u64 {
+        self.failures.fetch_add(1, Ordering::AcqRel)
+    }
+
     /// Whether a success of a key in good standing is to be told. At most one per millisecond is.
     pub(crate) fn wants_success(&self, now: Timestamp) -> bool {
         if !self.is_open.load(Ordering::Acquire) && self.on_their_way.load(Ordering::Acquire) == 0 {

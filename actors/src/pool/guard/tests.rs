@@ -62,15 +62,19 @@ impl World {
         self.put(key, transition);
     }
 
-    /// One failure, and what the guard makes of it.
     fn fails_at(&mut self, key: i64, class: OutcomeClass, upstream: &str) {
+        self.fails_since(key, class, upstream, self.failures);
+    }
+
+    /// One failure of an attempt that began after `began` failures, and what the guard makes of it.
+    fn fails_since(&mut self, key: i64, class: OutcomeClass, upstream: &str, began: u64) {
         self.failures += 1;
         let verdict = Verdict { message: "not for you".to_owned(), ..Verdict::new(class, "test") };
         let generation = self.keys[&key].0.health.generation;
         let key_specific = class == OutcomeClass::UpstreamFault;
         let event = Event::Outcome { generation, verdict: &verdict, model: "", key_specific };
         let upstream: Arc<str> = upstream.into();
-        let cause = Cause { class, upstream: &upstream, message: &verdict.message, number: self.failures };
+        let cause = Cause { class, upstream: &upstream, message: &verdict.message, number: self.failures, began };
         self.happens(key, &event, Some(cause));
         let Some(limits) = self.limits.guard else { return };
         let selectable = self.keys.values().filter(|(standing, _)| standing.health.state.is_selectable()).count();
@@ -96,7 +100,11 @@ impl World {
     }
 
     fn succeeds_at(&mut self, key: i64, upstream: &str, began: u64) {
-        let released = self.guard.success(upstream, began);
+        let failures = &mut self.failures;
+        let released = self.guard.success(upstream, began, || {
+            *failures += 1;
+            *failures - 1
+        });
         self.release(&released);
         let verdict = Verdict::new(OutcomeClass::Success, "test");
         let generation = self.keys[&key].0.health.generation;
@@ -204,6 +212,24 @@ fn an_answer_that_was_under_way_before_the_block_does_not_end_it() {
     assert_eq!(world.guard.tripped().len(), 1);
     world.succeeds_at(9, UP, 1);
     assert!(world.guard.tripped().is_empty());
+}
+
+#[test]
+fn what_was_under_way_when_a_block_ended_costs_no_key() {
+    let mut world = World::new(10);
+    (1..=5).for_each(|key| world.fails(key, OutcomeClass::KeyInvalid));
+    let under_way = world.failures;
+    world.succeeds(6);
+    for key in [7, 8] {
+        world.fails_since(key, OutcomeClass::KeyInvalid, UP, under_way);
+    }
+    assert_eq!(world.count(KeyState::Active), 10, "their attempts began in the block");
+    world.fails_since(7, OutcomeClass::KeyForbidden, UP, under_way);
+    assert_eq!(world.state(7), KeyState::Degraded, "the block was of another class");
+    world.fails_since(8, OutcomeClass::KeyInvalid, "http://other", under_way);
+    assert_eq!(world.state(8), KeyState::Invalid, "and at another upstream");
+    world.fails(9, OutcomeClass::KeyInvalid);
+    assert_eq!(world.state(9), KeyState::Invalid, "who is refused afterwards is to blame");
 }
 
 #[test]
