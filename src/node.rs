@@ -11,10 +11,7 @@ use std::{
 use actix_server::ServerHandle;
 use actix_web::web;
 use anyhow::{Context, bail};
-use gpt_load_actors::{
-    commands::Command,
-    runtime::{Runtime, SettingsSource},
-};
+use gpt_load_actors::{commands::Command, routing::SettingsSource, runtime::Runtime};
 use gpt_load_schema::{
     secret::Secret,
     store::{Claim, Store},

@@ -18,7 +18,7 @@ use crate::{
     group::{Drain, GroupActor, Halt},
     pool::{PoolHandle, select::SelectionRules, shared::Shared, state::Limits},
     respawn::{Lifeline, Link, Respawner},
-    runtime::{GroupPolicies, GroupRoute, RoutingSink, RoutingTable, SettingsSource},
+    routing::{GroupPolicies, GroupRoute, RoutingSink, RoutingTable, SettingsSource},
 };
 
 /// A running group.

@@ -18,6 +18,7 @@ mod groups;
 pub mod pool;
 mod resources;
 mod respawn;
+pub mod routing;
 pub mod runtime;
 mod sync;
 pub mod tasks;

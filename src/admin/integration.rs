@@ -1,7 +1,7 @@
 //! What holders of a proxy key learn of the groups that accept it.
 
 use actix_web::web;
-use gpt_load_actors::runtime::{GroupRoute, RoutingTable};
+use gpt_load_actors::routing::{GroupRoute, RoutingTable};
 use gpt_load_schema::{channel::Channel, secret::Secret};
 use serde::Serialize;
 

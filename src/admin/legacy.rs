@@ -3,7 +3,7 @@
 use actix_web::{HttpResponse, http::StatusCode, web};
 use gpt_load_actors::{
     commands::{Command, Reply},
-    runtime::GroupRoute,
+    routing::GroupRoute,
 };
 use gpt_load_schema::{
     key::{KeyRecord, KeyState},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_http::header::HeaderMap;
 use actix_web::web;
-use gpt_load_actors::{pool::Consequence, runtime::GroupRoute};
+use gpt_load_actors::{pool::Consequence, routing::GroupRoute};
 use gpt_load_schema::{
     channel::Channel,
     ids::{GroupId, PolicyId},

@@ -8,7 +8,10 @@ use std::{
 
 use actix_web::HttpRequest;
 use arc_swap::ArcSwapOption;
-use gpt_load_actors::runtime::{GroupRoute, RoutingTable, Runtime, SettingsSource};
+use gpt_load_actors::{
+    routing::{GroupRoute, RoutingTable, SettingsSource},
+    runtime::Runtime,
+};
 use gpt_load_schema::{
     group::Group,
     ids::GroupId,

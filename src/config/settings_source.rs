@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use gpt_load_actors::runtime::SettingsSource;
+use gpt_load_actors::routing::SettingsSource;
 use gpt_load_schema::{group::Group, settings::Settings};
 
 use super::reload::SharedConfig;

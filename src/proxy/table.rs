@@ -5,7 +5,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use gpt_load_actors::{
     pool::PoolHandle,
-    runtime::{GroupRoute, RoutingSink, RoutingTable},
+    routing::{GroupRoute, RoutingSink, RoutingTable},
 };
 use gpt_load_schema::{
     group::{Group, GroupType, Upstream},

@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use gpt_load_actors::{
     pool::{Candidate, Verdict},
-    runtime::GroupRoute,
+    routing::GroupRoute,
     validation::{Finding, Prober},
 };
 use gpt_load_schema::{log::OutcomeClass, secret::Secret};

@@ -12,7 +12,7 @@ use gpt_load_schema::{
 use super::leader::Leader;
 use crate::{
     commands::{CommandError, Reply},
-    runtime::GroupPolicies,
+    routing::GroupPolicies,
 };
 
 impl Leader {

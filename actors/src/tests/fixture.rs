@@ -21,7 +21,8 @@ use uuid::Uuid;
 use crate::{
     commands::{Command, Reply},
     pool::{KeyLease, PoolHandle, Verdict, Want},
-    runtime::{RoutingSink, RoutingTable, Runtime, SettingsSource},
+    routing::{RoutingSink, RoutingTable, SettingsSource},
+    runtime::Runtime,
 };
 
 /// The actors, their database, and the routing table they published last.

@@ -7,7 +7,7 @@ use gpt_load_schema::log::OutcomeClass;
 
 use crate::{
     pool::{Candidate, Verdict},
-    runtime::GroupRoute,
+    routing::GroupRoute,
 };
 
 /// What one call said of a key.

@@ -20,7 +20,8 @@ use super::*;
 use crate::{
     commands::Command,
     pool::{Candidate, Suspect, TrippedGuard, Verdict},
-    runtime::{GroupRoute, Runtime},
+    routing::GroupRoute,
+    runtime::Runtime,
     tasks::Task,
     tests::fixture::{Fixed, Node, Sink},
 };

@@ -6,7 +6,8 @@ use actix_web::{App, http::Method, test, web};
 use arc_swap::ArcSwapOption;
 use gpt_load_actors::{
     pool::{Asked, Verdict, Want},
-    runtime::{RoutingSink, RoutingTable, Runtime, SettingsSource},
+    routing::{RoutingSink, RoutingTable, SettingsSource},
+    runtime::Runtime,
 };
 use gpt_load_schema::{
     group::Group,

@@ -1,6 +1,6 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::mpsc, time::Duration};
 
-use gpt_load_actors::runtime::SettingsSource;
+use gpt_load_actors::routing::SettingsSource;
 use tracing::level_filters::LevelFilter;
 
 use super::{folder, load_in};
