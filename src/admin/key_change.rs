@@ -6,6 +6,7 @@ use gpt_load_schema::{
     group::Group,
     ids::KeyId,
     key::{KeyRecord, KeyState},
+    time::Timestamp,
 };
 
 use super::{
@@ -28,6 +29,9 @@ pub(super) async fn change(state: web::Data<AdminState>, id: PathId<KeyId>, body
     let unknown = || ApiError::saying(ErrorCode::NotFound, messages::KEY_UNKNOWN);
     let stored = state.store.key(id).await?.ok_or_else(unknown)?;
     let group = state.group(stored.group_id).await?;
+    if !["state", "status", "weight", "priority", "upstream"].iter().any(|name| fields.contains(name)) {
+        return Err(ApiError::invalid("state", messages::KEY_CHANGE_EMPTY));
+    }
     let traits = traits(&mut fields, &group)?;
     let order = order(&mut fields, state_now(&state, &stored))?;
     if traits != KeyTraits::default() {
@@ -41,20 +45,22 @@ pub(super) async fn change(state: web::Data<AdminState>, id: PathId<KeyId>, body
 
 /// The pool may know a later state than the database.
 fn state_now(state: &AdminState, stored: &KeyRecord) -> KeyState {
-    let live = state.route(stored.group_id).and_then(|route| route.pool.key(stored.id));
+    let live = state.route(stored.group_id).and_then(|route| route.pool.key(stored.id, Timestamp::now()));
     live.map_or(stored.health.state, |live| live.record.health.state)
 }
 
 fn order(fields: &mut Fields, now: KeyState) -> Result<Option<Order>, ApiError> {
-    let Some(word) = fields.string("state")? else { return Ok(None) };
+    // Key objects call it `status`, pools `state`: either is understood.
+    let name = if fields.contains("state") { "state" } else { "status" };
+    let Some(word) = fields.string(name)? else { return Ok(None) };
     match word.parse() {
         Ok(KeyState::Active) => Ok(Some(Order::Restore)),
         Ok(KeyState::Disabled) => Ok(Some(Order::Disable)),
         Ok(KeyState::Invalid) => Ok(Some(Order::Invalidate)),
         Ok(KeyState::Degraded) if now == KeyState::Disabled => Ok(Some(Order::Enable)),
         Ok(KeyState::Degraded) if now == KeyState::Degraded => Ok(None),
-        Ok(KeyState::Degraded) => Err(ApiError::invalid("state", messages::KEY_NOT_DISABLED.with(now))),
-        Ok(KeyState::Pending) | Err(_) => Err(ApiError::invalid("state", messages::KEY_STATE_UNKNOWN)),
+        Ok(KeyState::Degraded) => Err(ApiError::invalid(name, messages::KEY_NOT_DISABLED.with(now))),
+        Ok(KeyState::Pending) | Err(_) => Err(ApiError::invalid(name, messages::KEY_STATE_UNKNOWN)),
     }
 }
 

@@ -92,6 +92,11 @@ pub(super) async fn show(state: web::Data<AdminState>, id: PathId<KeyId>) -> Api
     describe(&state, id.0).await
 }
 
+/// Rule of a rest that no failure has caused.
+const USED_UP: &str = "limit-used-up";
+const USED_UP_MESSAGE: &str =
+    "the provider announced that nothing is left of a limit, or the group's own key_rpm is used up";
+
 /// The key with all that is known of it.
 ///
 /// # Errors
@@ -103,16 +108,17 @@ pub(super) async fn describe(state: &AdminState, id: KeyId) -> ApiResult {
     let logs = state.store.key_logs(stored.group_id, &stored.hash, LAST_OUTCOMES).await?;
     let route = state.route(stored.group_id);
     let episodes = route.as_ref().map(|route| route.pool.guard()).unwrap_or_default();
-    let in_flight = match route.and_then(|route| route.pool.key(id)) {
+    let now = Timestamp::now();
+    let (in_flight, away_until) = match route.and_then(|route| route.pool.key(id, now)) {
         Some(live) => {
             stored.health = live.record.health;
-            live.in_flight
+            (live.in_flight, live.away_until)
         }
-        None => 0,
+        None => (0, stored.health.resting_until.filter(|until| *until > now)),
     };
-    let key = LiveKey { record: stored, in_flight };
+    let key = LiveKey { record: stored, in_flight, away_until };
     let episode = episode_of(key.record.health.state, &logs, &episodes);
-    Success::data(&body(&key, &logs, episode, Timestamp::now()))
+    Success::data(&body(&key, &logs, episode, now))
 }
 
 fn body<'a>(
@@ -121,11 +127,11 @@ fn body<'a>(
     episode: Option<&'a TrippedGuard>,
     now: Timestamp,
 ) -> DetailBody<'a> {
-    let LiveKey { record, in_flight } = key;
+    let LiveKey { record, in_flight, away_until } = key;
     let health = &record.health;
     DetailBody {
         key: KeyBody::from(record),
-        resting_until: health.resting_until.filter(|until| *until > now),
+        resting_until: *away_until,
         in_flight: *in_flight,
         weight: record.weight,
         priority: record.priority,
@@ -144,6 +150,9 @@ fn body<'a>(
 fn reason<'a>(key: &'a LiveKey, logs: &[RequestLog], now: Timestamp) -> Option<Reason<'a>> {
     let health = &key.record.health;
     let rests = health.resting_until.is_some_and(|until| until > now);
+    if !rests && health.state.is_selectable() && key.away_until.is_some() {
+        return Some(Reason { class: None, rule: Some(USED_UP), message: Some(USED_UP_MESSAGE), since: None });
+    }
     let serves = health.state == KeyState::Active && health.consecutive_failures == 0 && !rests;
     let untried = health.state == KeyState::Pending && health.last_class.is_none();
     if serves || untried {

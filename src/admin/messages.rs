@@ -192,6 +192,10 @@ texts! {
         "{} から {} までの整数でなければなりません";
 
     KEY_UNKNOWN = "密钥不存在", "The key does not exist", "キーが存在しません";
+    KEY_CHANGE_EMPTY =
+        "没有可更改的内容：请给出 state、weight、priority 或 upstream",
+        "There is nothing to change: give state, weight, priority or upstream",
+        "変更内容がありません。state、weight、priority、upstream のいずれかを指定してください";
     KEY_STATE_UNKNOWN =
         "state 必须是 active、degraded、disabled、invalid 之一",
         "state must be active (restore), degraded (enable a disabled key), disabled or invalid",

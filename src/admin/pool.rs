@@ -146,7 +146,7 @@ impl PooledKey {
             upstream: record.upstream.clone(),
             consecutive_failures: health.consecutive_failures,
             last_class: health.last_class.clone(),
-            resting_until: health.resting_until.filter(|until| *until > now),
+            resting_until: key.away_until,
             next_return: key.next_return(now),
         }
     }

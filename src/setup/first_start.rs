@@ -18,19 +18,25 @@ pub struct Seeds {
     pub proxy_key: Option<Secret>,
 }
 
-/// Works out what is missing. `proxy_keys` starts as a configured `AUTH_KEY`, because users know it so, or as a secret of
+/// Works out what is missing; what the configuration gives a first value (`initial`) is not stored. `proxy_keys` starts as a configured `AUTH_KEY`, because users know it so, or as a secret of
 /// its own when the management key was generated.
 ///
 /// # Errors
 ///
 /// When the settings cannot be read.
-pub async fn seeds(store: &Store, key: &ManagementKey, app_url: String) -> StoreResult<Seeds> {
+pub async fn seeds(
+    store: &Store,
+    key: &ManagementKey,
+    app_url: String,
+    initial: &BTreeMap<String, String>,
+) -> StoreResult<Seeds> {
     let stored = store.settings().await?;
     let mut seeds = Seeds::default();
-    if !stored.contains_key("app_url") {
+    let is_missing = |setting: &str| !stored.contains_key(setting) && !initial.contains_key(setting);
+    if is_missing("app_url") {
         seeds.settings.insert("app_url".to_owned(), Some(app_url));
     }
-    if !stored.contains_key("proxy_keys") {
+    if is_missing("proxy_keys") {
         let proxy_key = match key.origin {
             Origin::Configured => key.secret.clone(),
             Origin::File(_) | Origin::Generated(_) => {

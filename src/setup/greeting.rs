@@ -68,7 +68,7 @@ impl Greeting<'_> {
         let (url, auth) = (self.url, self.authorization());
         let _ = write!(
             text,
-            "\nThere is no group yet. In another terminal, say where the provider is:\n\n  \
+            "\nThere is no group `{FIRST_GROUP}` yet. To make one, say in another terminal where the provider is:\n\n  \
              UPSTREAM=https://api.openai.com KEY=sk-your-provider-key\n\n\
              or, without a provider key, run `make double` in a third one, which answers any key:\n\n  \
              UPSTREAM=http://127.0.0.1:4010 KEY=sk-any\n\n\

@@ -25,7 +25,7 @@ async fn a_node_without_any_configuration_generates_its_keys_and_tells_them_once
     let node = start_node(folder.path(), &[]).await.unwrap();
     let key = std::fs::read_to_string(folder.path().join("data/auth_key")).unwrap().trim().to_owned();
     assert!(node.greeting().contains(&key));
-    assert!(node.greeting().contains("There is no group yet"));
+    assert!(node.greeting().contains("There is no group `default` yet"));
     let proxy_key = node.store().settings().await.unwrap()["proxy_keys"].clone();
     assert!(node.greeting().contains(&proxy_key));
     assert_ne!(proxy_key, key);

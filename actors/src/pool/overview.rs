@@ -16,6 +16,9 @@ pub struct LiveKey {
     pub record: KeyRecord,
     /// Requests that use it now.
     pub in_flight: u32,
+    /// Until when it rests, because the provider limited it, announced that nothing is left, or because the group's own
+    /// `key_rpm` is used up.
+    pub away_until: Option<Timestamp>,
 }
 
 /// Sums over a pool and one part of its keys.
@@ -23,7 +26,7 @@ pub struct LiveKey {
 pub struct Overview {
     /// Keys per state.
     pub counts: KeyCounts,
-    /// Keys that may serve but for a cooldown.
+    /// Keys that may serve but rest now.
     pub resting: u64,
     /// Requests that use any key now.
     pub in_flight: u64,
@@ -48,13 +51,13 @@ pub struct Part {
 
 impl PoolHandle {
     /// The key as it is now; `None` when the pool has no such key.
-    pub fn key(&self, id: KeyId) -> Option<LiveKey> {
-        self.shared.snapshot.load().table.find(id).map(|slot| self.live(slot))
+    pub fn key(&self, id: KeyId, now: Timestamp) -> Option<LiveKey> {
+        self.shared.snapshot.load().table.find(id).map(|slot| self.live(slot, now))
     }
 
     /// The pool as it is now. Looks at every key, so it is not for the hot path.
     pub fn overview(&self, part: Part, now: Timestamp) -> Overview {
-        let snapshot = self.shared.snapshot.load();
+        let (snapshot, terms) = (self.shared.snapshot.load(), self.shared.terms());
         let mut overview = Overview {
             counts: KeyCounts::default(),
             resting: 0,
@@ -65,10 +68,10 @@ impl PoolHandle {
         };
         for slot in snapshot.table.iter() {
             let state = slot.state();
-            overview.count(slot, state, now);
+            overview.count(slot, state, slot.away_until(&terms, now), now);
             if part.state.is_none_or(|wanted| wanted == state) {
                 if overview.matching >= part.skip && overview.keys.len() < part.take {
-                    overview.keys.push(self.live(slot));
+                    overview.keys.push(self.live(slot, now));
                 }
                 overview.matching += 1;
             }
@@ -76,16 +79,19 @@ impl PoolHandle {
         overview
     }
 
-    fn live(&self, slot: &Slot) -> LiveKey {
-        LiveKey { record: slot.record(self.shared.group), in_flight: slot.in_flight() }
+    fn live(&self, slot: &Slot, now: Timestamp) -> LiveKey {
+        LiveKey {
+            record: slot.record(self.shared.group),
+            in_flight: slot.in_flight(),
+            away_until: slot.away_until(&self.shared.terms(), now),
+        }
     }
 }
 
 impl Overview {
-    fn count(&mut self, slot: &Slot, state: KeyState, now: Timestamp) {
+    fn count(&mut self, slot: &Slot, state: KeyState, rest: Option<Timestamp>, now: Timestamp) {
         *self.counts.of_mut(state) += 1;
         self.in_flight += u64::from(slot.in_flight());
-        let rest = Some(slot.resting_until()).filter(|until| *until > now);
         if state.is_selectable() && rest.is_some() {
             self.resting += 1;
         }
@@ -100,7 +106,7 @@ impl LiveKey {
     /// validation brings it back.
     pub fn next_return(&self, now: Timestamp) -> Option<Timestamp> {
         let health = &self.record.health;
-        comes_back(health.state, health.disabled_until, health.resting_until, now)
+        comes_back(health.state, health.disabled_until, self.away_until, now)
     }
 }
 
