@@ -1,0 +1,56 @@
+//! Seams between the parts of the pool.
+
+use super::{
+    super::{model::ModelHash, slot::Slot},
+    *,
+};
+
+const MODEL: Reach = Reach { model: true, account: false };
+
+impl Pool {
+    fn slot(&self, id: i64) -> Arc<Slot> {
+        self.shared.snapshot.load().table.find(KeyId(id)).cloned().expect("the pool has the key")
+    }
+
+    /// One request for the model with whichever key is next; answers the key.
+    fn ask(&mut self, model: &str, verdict: Verdict, now: Timestamp) -> i64 {
+        let lease = self.checkout(&Want { model, ..FIRST }, now).expect("a key is usable");
+        let id = lease.id().0;
+        lease.settle(verdict, Asked { upstream: &self.upstream, model }, now);
+        id
+    }
+
+    fn drain(&mut self) {
+        self.shared.inbox.take_arrived();
+        while let Some(outcome) = self.shared.inbox.next() {
+            self.core.apply(&outcome);
+        }
+    }
+}
+
+fn refused_model() -> Verdict {
+    Verdict { reach: MODEL, ..verdict(OutcomeClass::KeyForbidden, None) }
+}
+
+#[test]
+fn a_key_that_goes_out_leaves_the_rotation() {
+    for (class, wait) in [(OutcomeClass::KeyInvalid, None), (OutcomeClass::RateLimited, Some(60))] {
+        let mut pool = Pool::active(3);
+        pool.ask("", verdict(class, wait), NOW);
+        pool.drain();
+        assert!(pool.core.is_outdated(), "{class}: the rings still hold the key");
+    }
+}
+
+#[test]
+fn a_model_that_a_key_loses_changes_the_rotation() {
+    let mut pool = Pool::active(2);
+    for _ in 0..3 * 2 {
+        pool.ask("m", refused_model(), NOW);
+        pool.drain();
+    }
+    assert!(pool.core.is_outdated(), "the rotation does not know what the keys were refused");
+    pool.core.publish(NOW);
+    let snapshot = pool.shared.snapshot.load_full();
+    assert!(snapshot.view(ModelHash::of("m")).tiers.is_empty());
+}
