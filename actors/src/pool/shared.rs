@@ -124,7 +124,7 @@ impl Shared {
         origin: Origin,
         now: Timestamp,
     ) {
-        let outcome = match self.news(&slot, &verdict, origin, now) {
+        let outcome = match self.news(&slot, &verdict, asked.model, origin, now) {
             News::Nothing => return self.count_applied(),
             News::Sample => Outcome::sample(slot, generation, verdict, asked, origin, now),
             News::Whole => self.mark(Outcome::new(slot, generation, verdict, asked, origin, now)),
@@ -137,11 +137,11 @@ impl Shared {
     }
 
     /// Whether the group actor is to hear of an outcome.
-    fn news(&self, slot: &Slot, verdict: &Verdict, origin: Origin, now: Timestamp) -> News {
+    fn news(&self, slot: &Slot, verdict: &Verdict, model: &str, origin: Origin, now: Timestamp) -> News {
         let is_validation = origin == Origin::Validation;
         match verdict.class {
             OutcomeClass::Abandoned => News::Nothing,
-            OutcomeClass::Success if is_validation || !slot.is_clean() => News::Whole,
+            OutcomeClass::Success if is_validation || !slot.is_clean_for(model, now) => News::Whole,
             OutcomeClass::Success if self.watch.wants_success(now) => News::Sample,
             OutcomeClass::Success => News::Nothing,
             class => match verdict.ruling.as_ref().and_then(|ruling| ruling.consequence) {

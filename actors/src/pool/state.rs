@@ -14,6 +14,7 @@ use gpt_load_schema::{
     time::Timestamp,
 };
 
+pub(super) use self::models::says_something;
 use self::step::Step;
 use super::Verdict;
 
@@ -87,7 +88,12 @@ impl Standing {
 
     /// Whether a success would change nothing, whatever the model: an active key with no failure to forgive.
     pub fn is_clean(&self) -> bool {
-        is_untroubled(&self.health) && self.health.models.is_empty()
+        self.is_clean_but_for_models() && self.health.models.is_empty()
+    }
+
+    /// Whether a success would change nothing unless it is one with a model that the key has had trouble with.
+    pub fn is_clean_but_for_models(&self) -> bool {
+        is_untroubled(&self.health)
     }
 }
 

@@ -54,3 +54,16 @@ fn a_model_that_a_key_loses_changes_the_rotation() {
     let snapshot = pool.shared.snapshot.load_full();
     assert!(snapshot.view(ModelHash::of("m")).tiers.is_empty());
 }
+
+#[test]
+fn a_model_that_does_not_exist_makes_no_success_with_another_news() {
+    let mut pool = Pool::active(1);
+    pool.ask("typo", refused_model(), NOW);
+    pool.apply(NOW);
+    pool.ask("good", Verdict::new(OutcomeClass::Success, "test"), NOW);
+    assert_eq!(pool.shared.inbox.waiting(), 0, "nothing is to be forgiven");
+    pool.ask("typo", Verdict::new(OutcomeClass::Success, "test"), NOW);
+    assert_eq!(pool.shared.inbox.waiting(), 1);
+    pool.apply(NOW);
+    assert!(pool.slot(1).is_clean());
+}
