@@ -75,6 +75,13 @@ impl Verdict {
         Self { class, rule, message: String::new(), retry_after: None, reach: Reach::KEY, ruling: None }
     }
 
+    /// Whether the key was refused one model only: perhaps one that nobody has, so it says nothing of the key as a whole.
+    pub(crate) fn refuses_model(&self) -> bool {
+        self.class == OutcomeClass::KeyForbidden
+            && self.reach.model
+            && self.ruling.as_ref().is_none_or(|ruling| ruling.consequence.is_none())
+    }
+
     /// Which rule decided: that of a policy, else the classifier's.
     pub fn decided_by(&self) -> &str {
         self.ruling.as_ref().map_or(self.rule, |ruling| &ruling.policy)

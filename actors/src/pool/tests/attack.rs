@@ -67,3 +67,14 @@ fn a_model_that_does_not_exist_makes_no_success_with_another_news() {
     pool.apply(NOW);
     assert!(pool.slot(1).is_clean());
 }
+
+#[test]
+fn a_model_that_does_not_exist_trips_no_guard() {
+    let mut pool = Pool::guarded(10);
+    for _ in 0..4 {
+        pool.ask("typo", refused_model(), NOW);
+        pool.apply(NOW);
+    }
+    assert!(pool.handle.guard().is_empty());
+    assert_eq!(pool.handle.counts().active, 10);
+}
