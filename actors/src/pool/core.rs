@@ -7,7 +7,13 @@ use std::{
     time::Duration,
 };
 
-use gpt_load_schema::{ids::KeyId, key::KeyRecord, log::OutcomeClass, store::KeyDelta, time::Timestamp};
+use gpt_load_schema::{
+    ids::KeyId,
+    key::{KeyHealth, KeyRecord},
+    log::OutcomeClass,
+    store::KeyDelta,
+    time::Timestamp,
+};
 
 use super::{
     TrippedGuard,
@@ -112,9 +118,11 @@ impl PoolCore {
         }
     }
 
-    /// Follows a change of the limits: a guard that is switched off lets go of what it holds.
+    /// Follows a change of the limits: a guard that is switched off lets go of what it holds. So does one whose group has
+    /// other upstreams, since no success may ever come from those that the keys failed against.
     pub(crate) fn heed_limits(&mut self) {
-        if self.guard.is_open() && self.shared.limits.load().guard.is_none() {
+        let has_moved = self.shared.has_moved();
+        if self.guard.is_open() && (has_moved || self.shared.limits.load().guard.is_none()) {
             let released = self.guard.give_up();
             self.release(&released);
             self.watch();
@@ -244,13 +252,16 @@ impl PoolCore {
         let (limits, now, verdict) = (self.shared.limits.load_full(), outcome.at, &outcome.verdict);
         let key_specific = is_current && self.is_own_fault(slot, outcome, limits.blacklist_threshold);
         let number = outcome.alarm.as_ref().map(|alarm| alarm.number());
-        let cause = number.filter(|_| is_current && has_a_cause(verdict.class)).map(|number| Cause {
-            class: verdict.class,
-            upstream: &outcome.upstream,
-            message: &verdict.message,
-            number,
-            began: outcome.began(),
-        });
+        let cause =
+            number.filter(|_| is_current && has_a_cause(verdict.class) && !verdict.refuses_model()).map(|number| {
+                Cause {
+                    class: verdict.class,
+                    upstream: &outcome.upstream,
+                    message: &verdict.message,
+                    number,
+                    began: outcome.began(),
+                }
+            });
         let before = slot.standing();
         let mut terms = Terms { limits: &limits, now, texts: &mut self.texts };
         let transition = self.guard.accept(slot.id(), &before, &outcome.event(key_specific), cause, &mut terms);
@@ -364,7 +375,9 @@ impl PoolCore {
         slot.count_failures(transition.failures, transition.reset_failures);
         let seen = (slot.rotation(), slot.resting_until());
         slot.publish(after, &mut self.texts);
-        self.outdated |= seen != (slot.rotation(), slot.resting_until());
+        // The data path may have marked the slot before, which changed no ring.
+        self.outdated |=
+            seen != (slot.rotation(), slot.resting_until()) || !rotates_alike(&before.health, &after.health);
         self.shared.recount(Some(before.health.state), Some(after.health.state));
         if after.health.disabled_until != before.health.disabled_until
             || after.health.resting_until != before.health.resting_until
@@ -418,6 +431,17 @@ fn show(slot: &Slot, standing: &Standing, texts: &mut Texts) {
     slot.outcome_queued();
     slot.publish(standing, texts);
     slot.outcome_done();
+}
+
+/// Whether a key has the same place in the rotation either way.
+fn rotates_alike(one: &KeyHealth, other: &KeyHealth) -> bool {
+    let outs = |health: &KeyHealth| {
+        let models = health.models.iter().filter(|model| model.out_until().is_some());
+        models.map(|model| (model.model.clone(), model.resting_until, model.disabled_until)).collect::<Vec<_>>()
+    };
+    one.state == other.state
+        && one.resting_until == other.resting_until
+        && (one.models == other.models || outs(one) == outs(other))
 }
 
 /// Notes when the key needs a look.

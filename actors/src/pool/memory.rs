@@ -7,7 +7,7 @@ use gpt_load_schema::{
     time::Timestamp,
 };
 
-use super::state::Standing;
+use super::state::{Standing, says_something};
 
 /// Distinct texts that are shared; providers say the same few things to all keys.
 const SHARED_TEXTS: usize = 1_024;
@@ -77,6 +77,12 @@ impl Memory {
     /// When the key is to be validated next.
     pub(crate) fn next_validation_at(&self) -> Option<Timestamp> {
         self.next_validation_at.into()
+    }
+
+    /// Whether a success with `model`, or the time, changes what is remembered of models.
+    pub(crate) fn has_to_forgive(&self, model: &str, now: Timestamp) -> bool {
+        let mut models = self.models.iter().flatten();
+        models.any(|health| health.model == model || !says_something(health, now))
     }
 
     /// The whole health again.

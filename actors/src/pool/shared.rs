@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     counts: [AtomicI64; KeyState::ALL.len()],
     applied: AtomicU64,
     filled: AtomicBool,
+    /// The group's upstreams are others than those that keys failed against.
+    moved: AtomicBool,
 }
 
 impl Shared {
@@ -59,6 +61,7 @@ impl Shared {
             counts: Default::default(),
             applied: AtomicU64::new(0),
             filled: AtomicBool::new(false),
+            moved: AtomicBool::new(false),
         }
     }
 
@@ -77,10 +80,20 @@ impl Shared {
         *self.nudge.lock() = Some(nudge);
     }
 
+    /// The group has other upstreams from now on; the drainer of the inbox is to be woken.
+    pub(crate) fn moves(&self) {
+        self.moved.store(true, Ordering::Release);
+    }
+
+    /// Whether the group has other upstreams than when this was asked last.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::AcqRel)
+    }
+
     /// Under which terms keys are handed out now.
     pub(crate) fn terms(&self) -> Terms {
         let [announces, announces_by_model] = self.announces.each_ref().map(|flag| flag.load(Ordering::Relaxed));
-        Terms { rules: **self.selection.load(), announces, announces_by_model }
+        Terms { rules: **self.selection.load(), announces, announces_by_model, only_looks: false }
     }
 
     /// Keys are chosen by these rules from now on.
@@ -124,7 +137,7 @@ impl Shared {
         origin: Origin,
         now: Timestamp,
     ) {
-        let outcome = match self.news(&slot, &verdict, origin, now) {
+        let outcome = match self.news(&slot, &verdict, asked.model, origin, now) {
             News::Nothing => return self.count_applied(),
             News::Sample => Outcome::sample(slot, generation, verdict, asked, origin, now),
             News::Whole => self.mark(Outcome::new(slot, generation, verdict, asked, origin, now)),
@@ -137,11 +150,11 @@ impl Shared {
     }
 
     /// Whether the group actor is to hear of an outcome.
-    fn news(&self, slot: &Slot, verdict: &Verdict, origin: Origin, now: Timestamp) -> News {
-        let is_validation = origin == Origin::Validation;
+    fn news(&self, slot: &Slot, verdict: &Verdict, model: &str, origin: Origin, now: Timestamp) -> News {
+        let is_validation = matches!(origin, Origin::Validation { .. });
         match verdict.class {
             OutcomeClass::Abandoned => News::Nothing,
-            OutcomeClass::Success if is_validation || !slot.is_clean() => News::Whole,
+            OutcomeClass::Success if is_validation || !slot.is_clean_for(model, now) => News::Whole,
             OutcomeClass::Success if self.watch.wants_success(now) => News::Sample,
             OutcomeClass::Success => News::Nothing,
             class => match verdict.ruling.as_ref().and_then(|ruling| ruling.consequence) {

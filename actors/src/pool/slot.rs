@@ -35,6 +35,8 @@ const CLEAN: u8 = 1 << 4;
 const GONE: u8 = 1 << 5;
 /// The key has had upstream faults since its last success.
 const FAULTY: u8 = 1 << 6;
+/// A success would change nothing unless it is one with a model that the key has had trouble with.
+const CLEAN_BUT_FOR_MODELS: u8 = 1 << 7;
 
 /// A key of the pool. The group actor publishes its standing here; the data path reads it and leaves marks.
 ///
@@ -208,6 +210,17 @@ impl Slot {
             && self.marks.load(Ordering::Acquire) & (CLEAN | HELD | FAULTY) == CLEAN
     }
 
+    /// Whether a success with `model` changes nothing and no earlier outcome is still on its way. A model that failed
+    /// once, perhaps because nobody has it, must not make every success of the key with others news.
+    pub(crate) fn is_clean_for(&self, model: &str, now: Timestamp) -> bool {
+        if self.is_clean() {
+            return true;
+        }
+        self.queued.load(Ordering::Acquire) == 0
+            && self.marks.load(Ordering::Acquire) & (CLEAN_BUT_FOR_MODELS | HELD | FAULTY) == CLEAN_BUT_FOR_MODELS
+            && self.memory.load().as_deref().is_none_or(|memory| !memory.has_to_forgive(model, now))
+    }
+
     /// The key has had an upstream fault, so that its next success is news; or it has had that success.
     pub(crate) fn set_faulty(&self, is_faulty: bool) {
         if is_faulty {
@@ -252,8 +265,11 @@ impl Slot {
             self.model_rests.store((!rests.is_empty()).then(|| Arc::new(rests)));
         }
         let position = KeyState::ALL.iter().position(|state| *state == health.state).unwrap_or(0);
-        let mut marks = u8::try_from(position).unwrap_or(0) | if standing.is_clean() { CLEAN } else { 0 };
-        let kept = if others_queued { HELD | FAULTY } else { FAULTY };
+        let mut marks = u8::try_from(position).unwrap_or(0);
+        if standing.is_clean_but_for_models() {
+            marks |= if standing.is_clean() { CLEAN } else { CLEAN_BUT_FOR_MODELS };
+        }
+        let kept = if others_queued { GONE | HELD | FAULTY } else { GONE | FAULTY };
         marks |= self.marks.load(Ordering::Acquire) & kept;
         self.marks.store(marks, Ordering::Release);
     }

@@ -14,6 +14,7 @@ use gpt_load_schema::{
     time::Timestamp,
 };
 
+pub(super) use self::models::says_something;
 use self::step::Step;
 use super::Verdict;
 
@@ -87,7 +88,12 @@ impl Standing {
 
     /// Whether a success would change nothing, whatever the model: an active key with no failure to forgive.
     pub fn is_clean(&self) -> bool {
-        is_untroubled(&self.health) && self.health.models.is_empty()
+        self.is_clean_but_for_models() && self.health.models.is_empty()
+    }
+
+    /// Whether a success would change nothing unless it is one with a model that the key has had trouble with.
+    pub fn is_clean_but_for_models(&self) -> bool {
+        is_untroubled(&self.health)
     }
 }
 
@@ -180,7 +186,7 @@ pub struct Transition {
 /// model, with a backoff, while it keeps its state. A success with the model forgives that.
 ///
 /// A validation does the same, except: a success also brings invalid keys back, and disabled ones that no person
-/// disabled; a client error means that a pending key was accepted; rate limits and upstream faults prove nothing.
+/// disabled; a client error, or a refusal of the test model, means that a pending key was accepted; rate limits and upstream faults prove nothing.
 ///
 /// Rest is orthogonal: a resting key keeps its state. Several requests that were in flight when a key went out or to
 /// rest tell the same thing, so they lengthen neither the backoff nor the cooldown. An outcome of an earlier generation

@@ -1,3 +1,4 @@
+mod attack;
 mod guard;
 mod limits;
 mod selection;

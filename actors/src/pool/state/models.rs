@@ -75,7 +75,8 @@ impl Step<'_> {
     }
 }
 
-fn says_something(health: &ModelHealth, now: Timestamp) -> bool {
+/// Whether what is remembered of a model still matters.
+pub(in crate::pool) fn says_something(health: &ModelHealth, now: Timestamp) -> bool {
     health.consecutive_failures > 0
         || health.backoff_level > 0
         || health.cooldown_level > 0
