@@ -19,6 +19,8 @@ use super::limits::Counter;
 const EXACT: u32 = 64;
 /// Parts of an interval that larger limits tell apart.
 const PARTS: u64 = 64;
+/// Requests that are counted together may have read the clock so much apart, in ms.
+const CLOCK_SLACK: u64 = 1_000;
 /// Windows kept, over all counters.
 const WINDOWS: usize = 32_768;
 /// Independently locked parts of the windows.
@@ -110,7 +112,7 @@ struct Window {
     /// When requests were made, rounded up, and how many; ascending.
     taken: VecDeque<(u64, u32)>,
     total: u64,
-    /// Latest time seen: a clock that is set back stands still here.
+    /// Latest time seen: a clock that goes back a little stands still here.
     latest: u64,
     /// When nothing counts any more.
     until: u64,
@@ -118,6 +120,9 @@ struct Window {
 
 impl Window {
     fn take(&mut self, limit: u32, interval: u64, now: u64) -> Result<Taken, Duration> {
+        if self.latest.saturating_sub(now) > CLOCK_SLACK {
+            self.set_back(self.latest - now);
+        }
         self.latest = self.latest.max(now);
         let now = self.latest;
         // Times are cut to milliseconds, so what is a whole interval ago may be less by almost one.
@@ -147,6 +152,14 @@ impl Window {
         self.total += 1;
         self.until = self.until.max(counts_until(at));
         Ok(Taken(at))
+    }
+
+    /// The clock was set back: what was counted stays as long ago as it was, instead of counting until the clock is
+    /// again where it has been.
+    fn set_back(&mut self, by: u64) {
+        self.taken.iter_mut().for_each(|(at, _)| *at = at.saturating_sub(by));
+        self.until = self.until.saturating_sub(by);
+        self.latest -= by;
     }
 
     fn give_back(&mut self, Taken(at): Taken) {
@@ -189,6 +202,18 @@ mod tests {
         assert_eq!(take(900).await, Err(at(400)), "a clock that is set back stands still");
         assert_eq!(take(1_401).await, Ok(()));
         assert_eq!(limiter.take(&counter(2), 2, SECOND, at(0)).await.map(drop), Ok(()), "others count apart");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_wrong_for_a_moment_refuses_nobody_for_long() {
+        let limiter = MemoryLimiter::default();
+        let at = |second| Duration::from_secs(second);
+        let take = async |second| limiter.take(&counter(1), 2, SECOND * 60, at(second)).await.map(drop);
+        let year = 365 * 86_400;
+        assert_eq!((take(100).await, take(year).await, take(year).await), (Ok(()), Ok(()), Ok(())));
+        assert!(take(101).await.is_err_and(|wait| wait <= SECOND * 61), "set back: both were a moment ago");
+        assert!(take(130).await.is_err(), "the limit holds");
+        assert_eq!(take(162).await, Ok(()));
     }
 
     #[tokio::test]
