@@ -135,7 +135,8 @@ async fn take(
     })
 }
 
-fn whole_seconds(wait: Duration) -> Duration {
+/// A wait as `Retry-After` tells it: never too short.
+pub fn whole_seconds(wait: Duration) -> Duration {
     Duration::from_secs(u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX))
 }
 

@@ -390,6 +390,22 @@ async fn a_key_over_its_limit_is_passed_over_like_a_resting_one() {
     }
 }
 
+#[actix_web::test]
+async fn a_large_body_is_not_read_once_per_key_that_is_over_its_limit() {
+    let keys: Vec<String> = (0..300).map(|number| format!("sk-{number}")).collect();
+    let gateway = Gateway::with_keys(&keys.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let group = gateway.find_group("default").await.id;
+    gateway.policies(group, &[("rate_limit", json!({"scope": "key", "limit": 1, "interval": "30m"}))]).await;
+    for _ in 0..keys.len() {
+        assert_eq!(gateway.send(&chat("m")).await.head.status, 200);
+    }
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "x".repeat(12 << 20)}]});
+    let large = Request::new("POST", "/v1/chat/completions").key(AUTH_KEY).json(&body);
+    let start = Instant::now();
+    assert_eq!(gateway.send(&large).await.head.status, 429);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
+}
+
 async fn aggregate(gateway: &Gateway, members: &[GroupId]) -> GroupId {
     let mut both = definition("both", Channel::OpenAi, &[], json!({"max_retries": 2}));
     both.group_type = GroupType::Aggregate;
