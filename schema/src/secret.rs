@@ -25,6 +25,15 @@ impl Secret {
     pub fn masked(&self) -> String {
         mask(&self.0)
     }
+
+    /// `text` with the secret masked wherever it stands in clear.
+    pub fn masked_in(&self, text: String) -> String {
+        if self.0.is_empty() || !text.contains(self.expose()) {
+            text
+        } else {
+            text.replace(self.expose(), &self.masked())
+        }
+    }
 }
 
 /// The printable form of a secret; see [`Secret::masked`].

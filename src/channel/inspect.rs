@@ -76,7 +76,7 @@ pub fn multipart_model(content_type: &str, prefix: &[u8]) -> Option<String> {
 }
 
 /// The boundary parameter of a multipart content type (RFC 2046, section 5.1.1).
-fn boundary(content_type: &str) -> Option<&str> {
+pub(super) fn boundary(content_type: &str) -> Option<&str> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;

@@ -5,6 +5,7 @@
 //! what belongs to the key's account ([`resources`]), and how
 //! to answer in the provider's own words ([`error`], [`models`]). [`validation`] is the call that proves a key.
 
+pub mod asked;
 pub mod classify;
 pub mod credential;
 pub mod decode;

@@ -13,13 +13,15 @@ use std::{
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-use super::limits::Counter;
+use super::limits::{Counter, Subject};
 
 /// Largest limit whose requests are remembered one by one.
 const EXACT: u32 = 64;
 /// Parts of an interval that larger limits tell apart.
 const PARTS: u64 = 64;
-/// Windows kept, over all counters.
+/// Requests that are counted together may have read the clock so much apart, in ms.
+const CLOCK_SLACK: u64 = 1_000;
+/// Windows of client addresses kept.
 const WINDOWS: usize = 32_768;
 /// Independently locked parts of the windows.
 const SHARDS: usize = 16;
@@ -41,9 +43,11 @@ pub struct Taken(u64);
 
 /// Counts in the memory of this node.
 ///
-/// When there is no room for another window, those whose time is over go, else the one whose time is over first.
+/// Whoever has many addresses can make any number of windows. When there is no room for another one of an address, those
+/// whose time is over go, else the address whose time is over first. Groups, keys and proxy keys are as many as people
+/// made: their windows only go when their time is over.
 pub struct MemoryLimiter {
-    shards: Vec<Mutex<HashMap<Counter, Window>>>,
+    shards: Vec<Mutex<Shard>>,
     hasher: RandomState,
     windows_per_shard: usize,
 }
@@ -55,20 +59,20 @@ impl Default for MemoryLimiter {
 }
 
 impl MemoryLimiter {
-    /// Keeps at most so many windows.
+    /// Keeps at most so many windows of addresses.
     pub fn with_room_for(windows: usize) -> Self {
         let shards = (0..SHARDS).map(|_| Mutex::default()).collect();
         Self { shards, hasher: RandomState::new(), windows_per_shard: windows.div_ceil(SHARDS).max(1) }
     }
 
-    fn shard(&self, counter: &Counter) -> &Mutex<HashMap<Counter, Window>> {
+    fn shard(&self, counter: &Counter) -> &Mutex<Shard> {
         let hash = usize::try_from(self.hasher.hash_one(counter) % SHARDS as u64).unwrap_or(0);
         &self.shards[hash]
     }
 
     #[cfg(test)]
     fn windows(&self) -> usize {
-        self.shards.iter().map(|shard| shard.lock().len()).sum()
+        self.shards.iter().map(|shard| shard.lock().windows.len()).sum()
     }
 }
 
@@ -77,27 +81,54 @@ impl Limiter for MemoryLimiter {
     async fn take(&self, counter: &Counter, limit: u32, interval: Duration, now: Duration) -> Result<Taken, Duration> {
         let (interval, now) = (millis(interval).max(1), millis(now));
         let mut shard = self.shard(counter).lock();
-        if shard.len() >= self.windows_per_shard && !shard.contains_key(counter) {
-            make_room(&mut shard, self.windows_per_shard, now);
+        if !shard.windows.contains_key(counter) {
+            shard.make_room(counter, self.windows_per_shard, now);
         }
-        shard.entry(*counter).or_default().take(limit, interval, now)
+        shard.windows.entry(*counter).or_default().take(limit, interval, now)
     }
 
     async fn give_back(&self, counter: &Counter, taken: Taken) {
-        if let Some(window) = self.shard(counter).lock().get_mut(counter) {
+        if let Some(window) = self.shard(counter).lock().windows.get_mut(counter) {
             window.give_back(taken);
         }
     }
 }
 
-/// Leaves at most `room - 1` windows.
-fn make_room(shard: &mut HashMap<Counter, Window>, room: usize, now: u64) {
-    shard.retain(|_, window| window.until >= now);
-    if shard.len() >= room
-        && let Some(first) = shard.iter().min_by_key(|(_, window)| window.until).map(|(counter, _)| *counter)
-    {
-        shard.remove(&first);
+/// An independently locked part of the windows.
+#[derive(Default)]
+struct Shard {
+    windows: HashMap<Counter, Window>,
+    /// How many of them are of addresses.
+    addresses: usize,
+    /// With so many, those whose time is over go.
+    sweep_at: usize,
+}
+
+impl Shard {
+    /// A window for `counter` follows; of addresses there are then at most `room`.
+    fn make_room(&mut self, counter: &Counter, room: usize, now: u64) {
+        let is_full = is_of_address(counter) && self.addresses >= room;
+        if is_full || self.windows.len() >= self.sweep_at {
+            self.windows.retain(|_, window| window.until >= now);
+            self.addresses = self.windows.keys().filter(|counter| is_of_address(counter)).count();
+            self.sweep_at = self.windows.len().saturating_mul(2).max(room);
+        }
+        if !is_of_address(counter) {
+            return;
+        }
+        if self.addresses >= room {
+            let of_addresses = self.windows.iter().filter(|(counter, _)| is_of_address(counter));
+            if let Some(first) = of_addresses.min_by_key(|(_, window)| window.until).map(|(counter, _)| *counter) {
+                self.windows.remove(&first);
+                self.addresses -= 1;
+            }
+        }
+        self.addresses += 1;
     }
+}
+
+fn is_of_address(counter: &Counter) -> bool {
+    matches!(counter.subject, Subject::Ip(_))
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -110,7 +141,7 @@ struct Window {
     /// When requests were made, rounded up, and how many; ascending.
     taken: VecDeque<(u64, u32)>,
     total: u64,
-    /// Latest time seen: a clock that is set back stands still here.
+    /// Latest time seen: a clock that goes back a little stands still here.
     latest: u64,
     /// When nothing counts any more.
     until: u64,
@@ -118,6 +149,9 @@ struct Window {
 
 impl Window {
     fn take(&mut self, limit: u32, interval: u64, now: u64) -> Result<Taken, Duration> {
+        if self.latest.saturating_sub(now) > CLOCK_SLACK {
+            self.set_back(self.latest - now);
+        }
         self.latest = self.latest.max(now);
         let now = self.latest;
         // Times are cut to milliseconds, so what is a whole interval ago may be less by almost one.
@@ -149,6 +183,14 @@ impl Window {
         Ok(Taken(at))
     }
 
+    /// The clock was set back: what was counted stays as long ago as it was, instead of counting until the clock is
+    /// again where it has been.
+    fn set_back(&mut self, by: u64) {
+        self.taken.iter_mut().for_each(|(at, _)| *at = at.saturating_sub(by));
+        self.until = self.until.saturating_sub(by);
+        self.latest -= by;
+    }
+
     fn give_back(&mut self, Taken(at): Taken) {
         if let Some(index) = self.taken.iter().position(|(known, _)| *known == at) {
             self.taken[index].1 -= 1;
@@ -164,10 +206,10 @@ impl Window {
 mod tests {
     use std::{net::IpAddr, sync::Arc};
 
-    use gpt_load_schema::ids::{GroupId, PolicyId};
+    use gpt_load_schema::ids::{GroupId, KeyId, PolicyId};
     use proptest::prelude::*;
 
-    use super::{super::limits::Subject, *};
+    use super::*;
 
     fn counter(number: u32) -> Counter {
         let subject = Subject::Ip(IpAddr::from(number.to_be_bytes()));
@@ -189,6 +231,18 @@ mod tests {
         assert_eq!(take(900).await, Err(at(400)), "a clock that is set back stands still");
         assert_eq!(take(1_401).await, Ok(()));
         assert_eq!(limiter.take(&counter(2), 2, SECOND, at(0)).await.map(drop), Ok(()), "others count apart");
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_wrong_for_a_moment_refuses_nobody_for_long() {
+        let limiter = MemoryLimiter::default();
+        let at = |second| Duration::from_secs(second);
+        let take = async |second| limiter.take(&counter(1), 2, SECOND * 60, at(second)).await.map(drop);
+        let year = 365 * 86_400;
+        assert_eq!((take(100).await, take(year).await, take(year).await), (Ok(()), Ok(()), Ok(())));
+        assert!(take(101).await.is_err_and(|wait| wait <= SECOND * 61), "set back: both were a moment ago");
+        assert!(take(130).await.is_err(), "the limit holds");
+        assert_eq!(take(162).await, Ok(()));
     }
 
     #[tokio::test]
@@ -234,6 +288,28 @@ mod tests {
             kept
         };
         assert!(kept().await >= 6, "{}", kept().await);
+    }
+
+    #[tokio::test]
+    async fn neither_many_addresses_nor_many_keys_make_a_limit_forget() {
+        let limiter = MemoryLimiter::with_room_for(SHARDS);
+        let of = |subject| Counter { subject, ..counter(0) };
+        let keys = || (0..1_000).map(|id| of(Subject::Key(KeyId(id)))).chain([of(Subject::Group)]);
+        let take = async |counter: Counter, now| limiter.take(&counter, 1, SECOND, Duration::from_millis(now)).await;
+        for counter in keys() {
+            take(counter, 0).await.unwrap();
+        }
+        for number in 0..10_000 {
+            take(counter(number), 1).await.unwrap();
+        }
+        for counter in keys() {
+            assert!(take(counter, 2).await.is_err(), "{counter:?}");
+        }
+        assert!(limiter.windows() <= 1_001 + SHARDS);
+        for id in 5_000..9_000 {
+            take(of(Subject::Key(KeyId(id))), 10_000).await.unwrap();
+        }
+        assert!(limiter.windows() <= 4_000 + SHARDS, "what is over goes: {}", limiter.windows());
     }
 
     #[test]

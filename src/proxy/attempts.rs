@@ -5,7 +5,10 @@ use std::{sync::Arc, time::Duration};
 use actix_web::HttpResponse;
 use gpt_load_actors::pool::{KeyLease, Verdict, Want};
 use gpt_load_schema::{log::OutcomeClass, time::Timestamp};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    task::yield_now,
+    time::{Instant, sleep},
+};
 
 use super::{
     affinity::{self, Owner},
@@ -100,11 +103,19 @@ impl<'a> Attempts<'a> {
         let mut shaped = self.client.shape(&route, standard, self.replay)?;
         shaped.rewrites_model_list |= rules::hides_models(exchange, &route, &self.client);
         exchange.serves(&route, &shaped, &self.client);
-        let Some(lease) = self.key(exchange, &route, standard, &shaped).await? else { return Ok(None) };
-        if let Err(exceeded) = rules::take_key(&self.worker.state, &route, &lease).await {
-            rules::rest(lease, exceeded, standard, shaped.asked_model());
-            return Ok(None);
-        }
+        let lease = loop {
+            let Some(lease) = self.key(exchange, &route, standard, &shaped).await? else { return Ok(None) };
+            match rules::take_key(&self.worker.state, &route, &lease).await {
+                Ok(()) => break lease,
+                Err(exceeded) if Instant::now() >= self.deadline => {
+                    let group = self.entrance.group.definition.name.clone();
+                    return Err(ProxyError::AllResting { group, retry_after: rules::whole_seconds(exceeded.wait) });
+                }
+                Err(exceeded) => rules::rest(lease, exceeded, standard, shaped.asked_model()),
+            }
+            // A large pool may have many keys that have used up their limit; others are served between them.
+            yield_now().await;
+        };
         self.tried.key(lease.id());
         let pick = Pick::of(standard, lease.bound_to(), &self.tried.upstreams, Timestamp::now());
         if pick.as_ref().is_some_and(|pick| self.tried.upstreams.contains(&pick.index())) {

@@ -1,6 +1,6 @@
 //! What the client asked for, and what that comes to for the group that serves it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use actix_http::header::{HeaderMap, HeaderValue};
 use actix_web::http::{Method, header};
@@ -13,6 +13,7 @@ use super::{
     table::{Route, Standard},
 };
 use crate::channel::{
+    asked,
     inspect::{Members, inspect, multipart_model},
     model::{self, Place, Redirect},
     models, splice,
@@ -200,6 +201,11 @@ impl<'a> ClientRequest<'a> {
     /// The model that a form names.
     pub fn multipart_model(&self, body: &[u8]) -> Option<String> {
         multipart_model(self.content_type()?, body)
+    }
+
+    /// Every model that a whole form names; `None` when the body is none that every provider reads alike.
+    pub fn form_models(&self, body: &[u8]) -> Option<BTreeSet<String>> {
+        asked::in_form(self.content_type()?, body)
     }
 
     /// What a group with body logging keeps of the body, cut on a character boundary.

@@ -1,7 +1,7 @@
 //! Policies in the data path: whether a request is let in, whether a key may be used once more, and what becomes of a
 //! failed attempt.
 
-use std::{borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, collections::BTreeSet, sync::Arc, time::Duration};
 
 use gpt_load_actors::pool::{Asked, Consequence, KeyLease, Reach, Ruling, Verdict};
 use gpt_load_schema::{channel::Channel, log::OutcomeClass, policy::format_duration, time::Timestamp};
@@ -19,6 +19,7 @@ use super::{
 };
 use crate::{
     channel::{
+        asked,
         inspect::inspect,
         model, models,
         words::{error_words, event_error_words},
@@ -44,9 +45,9 @@ pub async fn admit(
     replay: usize,
 ) -> Result<(), ProxyError> {
     if route.policies.filter_models() {
-        let asked = asked_model(client, route.group.definition.channel, replay)?;
-        exchange.model.clone_from(&asked);
-        allow(route, &asked)?;
+        let (model, all) = asked_models(client, route.group.definition.channel, replay)?;
+        exchange.model = model;
+        all.iter().try_for_each(|asked| allow(route, asked))?;
     }
     let mut taken = Vec::new();
     for limit in route.policies.limits() {
@@ -134,7 +135,8 @@ async fn take(
     })
 }
 
-fn whole_seconds(wait: Duration) -> Duration {
+/// A wait as `Retry-After` tells it: never too short.
+pub fn whole_seconds(wait: Duration) -> Duration {
     Duration::from_secs(u64::try_from(wait.as_millis().div_ceil(1000)).unwrap_or(u64::MAX))
 }
 
@@ -155,28 +157,43 @@ fn allow(route: &Route, asked: &str) -> Result<(), ProxyError> {
     })
 }
 
-/// The model that a filter judges; empty when the request names none.
-fn asked_model(client: &ClientRequest<'_>, channel: Channel, replay: usize) -> Result<String, ProxyError> {
+/// What filters judge: the model asked for, empty when the request names none, and every one that a provider might take
+/// it to ask for.
+fn asked_models(
+    client: &ClientRequest<'_>,
+    channel: Channel,
+    replay: usize,
+) -> Result<(String, BTreeSet<String>), ProxyError> {
+    let unclear = |what: &str| ProxyError::BadRequest(format!("this group allows only some models, and {what}"));
+    if asked::is_relative(client.path) {
+        return Err(unclear("the path holds `.` or `..`, so that it may mean another one"));
+    }
+    let only = |model: String| (model.clone(), BTreeSet::from([model]));
     if let Some(model) = model::deployment(client.path) {
-        return Ok(model);
+        return Ok(only(model));
     }
-    let in_path = || model::in_path(client.path).unwrap_or_default();
+    let in_path = model::in_path(client.path);
     if model::place(channel, client.path) == model::Place::Path {
-        return Ok(in_path());
+        return Ok(only(in_path.unwrap_or_default()));
     }
+    let named = |model: Option<String>, mut all: BTreeSet<String>| {
+        all.extend(in_path.clone());
+        (model.or_else(|| in_path.clone()).unwrap_or_default(), all)
+    };
     match &client.body {
-        Body::Buffered(body) if body.is_empty() => Ok(in_path()),
-        Body::Buffered(body) => match inspect(body) {
-            Some(members) => Ok(members.model.map(Cow::into_owned).unwrap_or_default()),
-            // What is announced as JSON and cannot be read here might still be read by a more lenient provider.
-            None if client.is_json() => Err(ProxyError::BadRequest(
-                "this group allows only some models, and the request body is not JSON that names one".to_owned(),
-            )),
-            None => Ok(client.multipart_model(body).unwrap_or_default()),
+        Body::Buffered(body) if body.is_empty() => Ok(named(None, BTreeSet::new())),
+        Body::Buffered(body) => match (inspect(body), asked::in_json(body)) {
+            (Some(members), Some(all)) => Ok(named(members.model.map(Cow::into_owned), all)),
+            _ if model::is_upload(client.path) && !client.is_json() => Ok(named(None, BTreeSet::new())),
+            // What cannot be read for certain here might be read by a more lenient provider.
+            _ => match client.form_models(body) {
+                Some(all) => Ok(named(client.multipart_model(body), all)),
+                None => Err(unclear("the request body is neither JSON nor a plain form that names one")),
+            },
         },
         Body::Streaming(streaming) => match client.multipart_model(streaming.prefix()) {
-            Some(model) => Ok(model),
-            None if model::is_upload(client.path) => Ok(String::new()),
+            Some(model) => Ok(only(model)),
+            None if model::is_upload(client.path) => Ok(only(String::new())),
             None => Err(ProxyError::BodyNotInspectable(replay)),
         },
     }

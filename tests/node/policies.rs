@@ -214,6 +214,58 @@ async fn a_model_that_cannot_be_read_is_refused() {
 }
 
 #[actix_web::test]
+async fn a_filter_cannot_be_talked_round() {
+    let gateway = Gateway::start().await;
+    let filter = json!({"type": "include", "patterns": ["good*"]});
+    for (channel, name) in [(Channel::OpenAi, "default"), (Channel::Anthropic, "claude"), (Channel::Gemini, "gemini")] {
+        let group = gateway.group(name, channel, &["sk-1"], json!({})).await;
+        gateway.policies(group, &[("model_filter", filter.clone())]).await;
+    }
+    let json = |path: &str, body: &str| {
+        Request::new("POST", path).key(AUTH_KEY).header("content-type", "application/json").body(body.to_owned())
+    };
+    let of_kind = |kind: &str, body: &str| {
+        Request::new("POST", "/v1/audio/transcriptions")
+            .key(AUTH_KEY)
+            .header("content-type", kind)
+            .body(body.to_owned())
+    };
+    let form = |parts: &[&str]| {
+        let part = |value: &&str| format!("--XX\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\n{value}\r\n");
+        parts.iter().map(part).collect::<String>() + "--XX--\r\n"
+    };
+    const FORM: &str = "multipart/form-data; boundary=XX";
+    let chat = "/v1/chat/completions";
+    let batch = r#"{"requests":[{"params":{"model":"good"}},{"params":{"model":"bad"}}]}"#;
+    for (case, (request, status)) in [
+        (json(chat, r#"{"model":"bad","model":"good"}"#), 403),
+        (json(chat, r#"{"Model":"bad","model":"good"}"#), 403),
+        (json(chat, r#"{"model":"good","models":["good","bad"]}"#), 403),
+        (json("/proxy/claude/v1/messages/batches", batch), 403),
+        (of_kind("text/plain", "\u{feff}{\"model\":\"bad\"}"), 400),
+        (of_kind(FORM, &form(&["good", "bad"])), 403),
+        (of_kind(FORM, &form(&["bad"]).replace("\r\n", "\n")), 400),
+        (json("/proxy/gemini/v1beta/models/good/../bad:generateContent", "{}"), 400),
+        (json("/proxy/gemini/v1beta/models/good%2F..%2Fbad:generateContent", "{}"), 400),
+        (json("/proxy/gemini/v1beta/models/bad:generateContent/v1beta/openai", "{}"), 403),
+        (json("/openai/deployments/good/../bad/chat/completions", "{}"), 400),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        assert_eq!(gateway.send(&request).await.head.status, status, "case {case}");
+    }
+    assert!(gateway.double.requests().is_empty());
+    for request in [
+        of_kind(FORM, &form(&["good-1"])),
+        json("/proxy/claude/v1/messages/batches", &batch.replace("bad", "good-2")),
+        json("/proxy/gemini/v1beta/models/good-2.5:generateContent", "{}"),
+    ] {
+        assert_ne!(gateway.send(&request).await.head.header("x-gpt-load-attempts"), Some("0"));
+    }
+}
+
+#[actix_web::test]
 async fn model_lists_show_only_what_is_allowed() {
     let gateway = Gateway::start().await;
     let names = |list: &Value, of: &str, name: &str| -> BTreeSet<String> {
@@ -336,6 +388,22 @@ async fn a_key_over_its_limit_is_passed_over_like_a_resting_one() {
         let used = gateway.double.requests();
         assert_eq!(used.iter().filter(|request| request.key.as_deref() == Some(key)).count(), 2, "{key}");
     }
+}
+
+#[actix_web::test]
+async fn a_large_body_is_not_read_once_per_key_that_is_over_its_limit() {
+    let keys: Vec<String> = (0..300).map(|number| format!("sk-{number}")).collect();
+    let gateway = Gateway::with_keys(&keys.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    let group = gateway.find_group("default").await.id;
+    gateway.policies(group, &[("rate_limit", json!({"scope": "key", "limit": 1, "interval": "30m"}))]).await;
+    for _ in 0..keys.len() {
+        assert_eq!(gateway.send(&chat("m")).await.head.status, 200);
+    }
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "x".repeat(12 << 20)}]});
+    let large = Request::new("POST", "/v1/chat/completions").key(AUTH_KEY).json(&body);
+    let start = Instant::now();
+    assert_eq!(gateway.send(&large).await.head.status, 429);
+    assert!(start.elapsed() < Duration::from_secs(4), "{:?}", start.elapsed());
 }
 
 async fn aggregate(gateway: &Gateway, members: &[GroupId]) -> GroupId {

@@ -83,7 +83,9 @@ impl KeyRules {
     }
 
     fn of(&self, row: LegacyKey, id: i64, group_id: GroupId, value: Secret, report: &mut Report) -> KeyRecord {
-        let health = self.health(&row, id, report);
+        let mut health = self.health(&row, id, report);
+        // Providers repeat keys in their errors, and the old programs stored those as they were.
+        health.last_error = health.last_error.map(|text| value.masked_in(text));
         let mut time = |text: Option<&str>| report.times.read(text);
         let created_at = time(row.created_at.as_deref()).unwrap_or(self.now);
         KeyRecord {
@@ -204,6 +206,14 @@ mod tests {
         assert_eq!((disabled.state, disabled.backoff_level), (KeyState::Disabled, 3));
         assert_eq!(disabled.disabled_until, Some(Timestamp(1_769_904_000_000)));
         assert!(health(row("disabled")).disabled_until.is_some(), "it returns");
+    }
+
+    #[test]
+    fn an_old_error_does_not_tell_the_key() {
+        let key = "sk-0123456789abcdef";
+        let text = Some(format!("Incorrect API key provided: {key}"));
+        let row = LegacyKey { key_value: Some(key.to_owned()), last_error_message: text, ..row("active") };
+        assert_eq!(health(row).last_error.as_deref(), Some("Incorrect API key provided: sk-0****cdef"));
     }
 
     #[test]

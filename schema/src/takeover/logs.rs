@@ -52,6 +52,12 @@ impl LogRules {
                 Some(Secret::new(UNREADABLE))
             }
         };
+        // Providers repeat keys in their errors, and some old programs stored addresses with the key in them.
+        let told = |text: Option<String>| match (text.unwrap_or_default(), &key) {
+            (text, Some(key)) => key.masked_in(text),
+            (text, None) => text,
+        };
+        let (error_message, upstream_addr) = (told(row.error_message), told(row.upstream_addr));
         let parent =
             row.parent_group_id.filter(|id| *id > 0).map(|id| (group(id), row.parent_group_name.unwrap_or_default()));
         let retry = row.request_type.as_deref() == Some(RequestType::Retry.as_str());
@@ -75,10 +81,10 @@ impl LogRules {
             request_path: row.request_path.unwrap_or_default(),
             duration_ms: row.duration.unwrap_or(0).max(0),
             first_byte_ms: None,
-            error_message: row.error_message.unwrap_or_default(),
+            error_message,
             user_agent: row.user_agent.unwrap_or_default(),
             request_type: if retry { RequestType::Retry } else { RequestType::Final },
-            upstream_addr: row.upstream_addr.unwrap_or_default(),
+            upstream_addr,
             is_stream: is_true(row.is_stream.as_deref()),
             request_body: row.request_body.unwrap_or_default(),
             usage: TokenUsage::default(),
@@ -147,6 +153,8 @@ mod tests {
             status_code: Some(200),
             duration: Some(12),
             request_type: text("retry"),
+            error_message: text("no key sk-1"),
+            upstream_addr: text("https://a.test/v1beta/models?key=sk-1"),
             ..LegacyLog::default()
         };
         let mut report = Report::default();
@@ -155,6 +163,8 @@ mod tests {
         assert_eq!((log.group_id, log.parent), (GroupId(7), Some((GroupId(11), "all".to_owned()))));
         assert_eq!((log.is_success, log.status_code, log.request_type), (true, 200, RequestType::Retry));
         assert_eq!(key.unwrap().expose(), "sk-1");
+        assert_eq!(log.error_message, "no key ****");
+        assert_eq!(log.upstream_addr, "https://a.test/v1beta/models?key=****");
         let unreadable = LegacyLog { key_value: text(&"ab".repeat(40)), key_hash: text("x"), ..row.clone() };
         assert_eq!(rules.log(unreadable, &mut report).unwrap().1.unwrap().expose(), UNREADABLE);
         for left in [
