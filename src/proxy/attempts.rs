@@ -26,6 +26,9 @@ use super::{
     tried::Tried,
 };
 
+/// In the evidence of a request that was not retried for this reason.
+const BUDGET_USED_UP: &str = "not retried: retry_budget_percent is used up";
+
 /// Serves one admitted request.
 pub async fn serve(
     worker: &Worker,
@@ -161,6 +164,14 @@ impl<'a> Attempts<'a> {
             is_open: Some(&is_open),
         };
         match route.pool.checkout(&want, now) {
+            // A key that was refused is refused again, and would pay for one request several times.
+            Ok(lease) if self.tried.is_refused(lease.id()) => {
+                if self.tried.has_untried_member() {
+                    Ok(None)
+                } else {
+                    Err(ProxyError::NoKeys(route.group.definition.name.clone()))
+                }
+            }
             Ok(lease) => Ok(Some(lease)),
             // Its key went out or to rest since the member was chosen; another may have one.
             Err(_) if self.tried.has_untried_member() => Ok(None),
@@ -187,7 +198,11 @@ impl<'a> Attempts<'a> {
             Attempted::Failed { exchange, failure, verdict, next } => (exchange, failure, verdict, next),
         };
         let no_key_helps = self.owner.is_some() && affinity::is_of_the_key(verdict.class);
-        if is_last || no_key_helps || !self.may_follow(next) {
+        if is_last || no_key_helps || !self.has_time(next) {
+            return Ok(finish(exchange, &route, &failure, verdict));
+        }
+        if !self.may_follow(next, verdict.class) {
+            exchange.note = Some(BUDGET_USED_UP);
             return Ok(finish(exchange, &route, &failure, verdict));
         }
         let verdict = exchange.attempt_failed(failure.status(), verdict);
@@ -204,17 +219,26 @@ impl<'a> Attempts<'a> {
         Err(exchange)
     }
 
-    /// Whether another attempt follows, which then counts against the retry budget of the group that the client named.
-    fn may_follow(&self, next: Next) -> bool {
-        let settings = &self.entrance.settings;
+    /// Whether another attempt is wanted and may still begin.
+    fn has_time(&self, next: Next) -> bool {
         let backoff = match next {
             Next::Stop => return false,
             Next::RetryAfter(backoff) => backoff,
             Next::Retry | Next::AlwaysRetry => Duration::ZERO,
         };
         Instant::now() + backoff < self.deadline
-            && (next == Next::AlwaysRetry
-                || self.entrance.retry_budget.retry(settings.retry_budget_percent, since_epoch(Timestamp::now())))
+    }
+
+    /// Whether the retry budget of the group that the client named allows another attempt, which then counts against it.
+    ///
+    /// Failures that take their key out of the rotation cannot go on without end, so they need no budget.
+    fn may_follow(&self, next: Next, class: OutcomeClass) -> bool {
+        let leaves =
+            matches!(class, OutcomeClass::KeyInvalid | OutcomeClass::QuotaExhausted | OutcomeClass::RateLimited);
+        let Route { retry_budget, settings, .. } = &*self.entrance;
+        leaves
+            || next == Next::AlwaysRetry
+            || retry_budget.retry(settings.retry_budget_percent, since_epoch(Timestamp::now()))
     }
 
     /// Ends a request for which no (further) attempt is possible: with the last upstream failure, else with `error`.

@@ -81,10 +81,12 @@ pub enum ProxyError {
     #[error("the gateway serves as many requests at once as MAX_CONCURRENT_REQUESTS allows; try again in a second")]
     Overloaded,
     /// The group has no key that may serve.
-    #[error("group `{0}` has no usable key: add keys, or look at GET /blacklist for why they are out")]
+    #[error(
+        "group `{0}` has no usable key; whoever runs the gateway sees why in the group's pool (GET /api/groups/{{id}}/pool), or adds keys"
+    )]
     NoKeys(String),
     /// Every key of the group rests.
-    #[error("every key of group `{group}` rests because of rate limits; the first returns in {} s", .retry_after.as_secs())]
+    #[error("no key of group `{group}` is free: they rest because of limits, or have as many requests as they may; try again in {} s", .retry_after.as_secs())]
     AllResting {
         /// The group.
         group: String,

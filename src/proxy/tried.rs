@@ -8,6 +8,7 @@ use gpt_load_schema::{ids::KeyId, time::Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{
+    affinity,
     attempted::Failure,
     error::ProxyError,
     pick::since_epoch,
@@ -65,6 +66,12 @@ impl Tried {
     /// Keys of earlier attempts.
     pub fn keys(&self) -> &[KeyId] {
         &self.keys
+    }
+
+    /// Whether the key was tried, and the last attempt failed for reasons of its key.
+    pub fn is_refused(&self, key: KeyId) -> bool {
+        let is_of_the_key = |(_, verdict): &(Failure, Verdict)| affinity::is_of_the_key(verdict.class);
+        self.last.as_ref().is_some_and(is_of_the_key) && self.keys.contains(&key)
     }
 
     /// A key is about to be tried.

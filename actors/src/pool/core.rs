@@ -253,14 +253,12 @@ impl PoolCore {
         let key_specific = is_current && self.is_own_fault(slot, outcome, limits.blacklist_threshold);
         let number = outcome.alarm.as_ref().map(|alarm| alarm.number());
         let cause =
-            number.filter(|_| is_current && has_a_cause(verdict.class) && !verdict.refuses_model()).map(|number| {
-                Cause {
-                    class: verdict.class,
-                    upstream: &outcome.upstream,
-                    message: &verdict.message,
-                    number,
-                    began: outcome.began(),
-                }
+            number.filter(|_| is_current && has_a_cause(verdict) && !verdict.refuses_model()).map(|number| Cause {
+                class: verdict.class,
+                upstream: &outcome.upstream,
+                message: &verdict.message,
+                number,
+                began: outcome.began(),
             });
         let before = slot.standing();
         let mut terms = Terms { limits: &limits, now, texts: &mut self.texts };

@@ -186,7 +186,7 @@ impl Shared {
     /// Asks the state machine what a failure will do, so that no request uses meanwhile a key that is about to go.
     fn mark(&self, mut outcome: Outcome) -> Outcome {
         let class = outcome.verdict.class;
-        if has_a_cause(class) {
+        if has_a_cause(&outcome.verdict) {
             outcome.alarm = Some(self.watch.raise());
         }
         let is_bare_fault = class == OutcomeClass::UpstreamFault && outcome.verdict.ruling.is_none();

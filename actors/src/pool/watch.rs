@@ -10,7 +10,7 @@ use std::sync::{
 
 use gpt_load_schema::{log::OutcomeClass, time::Timestamp};
 
-use super::state::GuardLimits;
+use super::{Consequence, Verdict, state::GuardLimits};
 
 /// What the data path knows of the search for a cause.
 #[derive(Default)]
@@ -28,9 +28,17 @@ pub(crate) struct Watch {
     marked_since: AtomicI64,
 }
 
-/// Whether a failure may be nobody's fault, or somebody else's.
-pub(crate) const fn has_a_cause(class: OutcomeClass) -> bool {
-    matches!(class, OutcomeClass::KeyInvalid | OutcomeClass::KeyForbidden | OutcomeClass::UpstreamFault)
+/// Whether a failure may be nobody's fault, or somebody else's: so may a refusal of the request be that a policy holds
+/// against the key.
+pub(crate) fn has_a_cause(verdict: &Verdict) -> bool {
+    let consequence = verdict.ruling.as_ref().and_then(|ruling| ruling.consequence);
+    match verdict.class {
+        OutcomeClass::KeyInvalid | OutcomeClass::KeyForbidden | OutcomeClass::UpstreamFault => true,
+        OutcomeClass::ClientError => {
+            matches!(consequence, Some(Consequence::Degrade(_) | Consequence::Disable(_) | Consequence::Invalidate))
+        }
+        _ => false,
+    }
 }
 
 impl Watch {

@@ -113,7 +113,7 @@ async fn what_a_person_decides_about_a_key_is_in_the_pool_and_survives_a_restart
     let reply = node.execute(Command::UpdateKey(group, id, traits)).await;
     assert_eq!(changed(&reply), (1, 2));
     let seen = |node: &Node| {
-        let key = node.pool(group).key(id, gpt_load_schema::time::Timestamp::now()).expect("the key is in the pool");
+        let key = node.pool(group).key(id, Timestamp::now()).expect("the key is in the pool");
         (key.record.weight, key.record.priority, key.record.upstream, key.in_flight)
     };
     assert_eq!(seen(&node), (9, -2, Some("http://up".to_owned()), 1), "requests in flight still count");
