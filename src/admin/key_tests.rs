@@ -66,7 +66,7 @@ fn refused(key: &str, why: &Text) -> Value {
 /// A key whose question was refused, but not the key itself, is valid; `note` holds what the provider said.
 fn result(key: &str, finding: &Finding) -> Value {
     let class = finding.verdict.class;
-    let is_valid = Proof::of(class) == Proof::Accepted;
+    let is_valid = Proof::of(&finding.verdict) == Proof::Accepted;
     let mut result = json!({"key_value": key, "is_valid": is_valid, "class": class.as_str()});
     if class != OutcomeClass::Success {
         result[if is_valid { "note" } else { "error" }] = json!(reason(finding));

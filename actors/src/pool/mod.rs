@@ -76,7 +76,7 @@ impl Verdict {
     }
 
     /// Whether the key was refused one model only: perhaps one that nobody has, so it says nothing of the key as a whole.
-    pub(crate) fn refuses_model(&self) -> bool {
+    pub fn refuses_model(&self) -> bool {
         self.class == OutcomeClass::KeyForbidden
             && self.reach.model
             && self.ruling.as_ref().is_none_or(|ruling| ruling.consequence.is_none())

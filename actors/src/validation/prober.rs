@@ -43,9 +43,10 @@ pub enum Proof {
 }
 
 impl Proof {
-    /// What an outcome of this class proves.
-    pub const fn of(class: OutcomeClass) -> Self {
-        match class {
+    /// What an outcome proves. Whoever is refused the test model is known to the provider.
+    pub fn of(verdict: &Verdict) -> Self {
+        match verdict.class {
+            OutcomeClass::KeyForbidden if verdict.refuses_model() => Self::Accepted,
             OutcomeClass::Success | OutcomeClass::ClientError => Self::Accepted,
             OutcomeClass::KeyInvalid | OutcomeClass::KeyForbidden | OutcomeClass::QuotaExhausted => Self::Refused,
             OutcomeClass::RateLimited | OutcomeClass::UpstreamFault | OutcomeClass::Abandoned => Self::Nothing,
@@ -117,7 +118,7 @@ mod tests {
     #[test]
     fn every_key_is_counted_once() {
         let mut tally = Tally::of(OutcomeClass::ALL.len() + 2);
-        OutcomeClass::ALL.into_iter().for_each(|class| tally.note(Proof::of(class)));
+        OutcomeClass::ALL.into_iter().for_each(|class| tally.note(Proof::of(&Verdict::new(class, "test"))));
         assert_eq!((tally.successful, tally.failed, tally.validated(), tally.skipped()), (2, 3, 5, 5));
         assert_eq!(tally.total, tally.validated() + tally.skipped());
     }

@@ -36,7 +36,7 @@ impl Answer {
     /// What it proves.
     pub(crate) fn proof(&self) -> Proof {
         match self {
-            Self::Found(finding) => Proof::of(finding.verdict.class),
+            Self::Found(finding) => Proof::of(&finding.verdict),
             Self::Gone => Proof::Nothing,
         }
     }

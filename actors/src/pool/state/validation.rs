@@ -15,7 +15,9 @@ const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 impl Step<'_> {
     pub(super) fn validated(&mut self, verdict: &Verdict) {
         let state = self.health.state;
-        match (verdict.class, state) {
+        // Whoever is refused a model is known to the provider; the test model is the gateway's choice.
+        let class = if verdict.refuses_model() { OutcomeClass::ClientError } else { verdict.class };
+        match (class, state) {
             (OutcomeClass::RateLimited | OutcomeClass::UpstreamFault | OutcomeClass::Abandoned, _) => return,
             // A person's word counts more than the provider's.
             (OutcomeClass::Success, KeyState::Disabled) if self.health.disabled_until.is_none() => {}

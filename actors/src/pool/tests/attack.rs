@@ -78,3 +78,17 @@ fn a_model_that_does_not_exist_trips_no_guard() {
     assert!(pool.handle.guard().is_empty());
     assert_eq!(pool.handle.counts().active, 10);
 }
+
+#[test]
+fn a_validation_with_a_model_that_does_not_exist_takes_no_key_out() {
+    for state in [KeyState::Pending, KeyState::Active] {
+        let mut pool = Pool::new(&[state]);
+        for round in 0..5 {
+            let now = seconds(round * 1000);
+            let candidate = pool.handle.candidate(KeyId(1), now).expect("the pool has the key");
+            pool.handle.validated(&candidate, refused_model(), Asked { upstream: &pool.upstream, model: "typo" }, now);
+            pool.apply(now);
+        }
+        assert_eq!(pool.slot(1).state(), KeyState::Active, "from {state}");
+    }
+}
