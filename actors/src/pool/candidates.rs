@@ -73,7 +73,8 @@ impl PoolHandle {
     /// Hands over what a validation said.
     pub fn validated(&self, candidate: &Candidate, verdict: Verdict, asked: Asked<'_>, now: Timestamp) {
         if let Some(slot) = self.shared.snapshot.load().table.find(candidate.id) {
-            self.shared.settle(slot.clone(), candidate.generation, verdict, asked, Origin::Validation, now);
+            let origin = Origin::Validation { began: self.shared.watch.failures() };
+            self.shared.settle(slot.clone(), candidate.generation, verdict, asked, origin, now);
         }
     }
 }

@@ -24,7 +24,10 @@ pub(crate) enum Origin {
         began: u64,
     },
     /// A validation.
-    Validation,
+    Validation {
+        /// Failures in the pool when it ended: a validation is short and comes after what it is about.
+        began: u64,
+    },
 }
 
 /// How one attempt with a key ended.
@@ -85,16 +88,14 @@ impl Outcome {
         let (generation, verdict) = (self.generation, &self.verdict);
         match self.origin {
             Origin::Request { .. } => Event::Outcome { generation, verdict, model: &self.model, key_specific },
-            Origin::Validation => Event::Validated { generation, verdict },
+            Origin::Validation { .. } => Event::Validated { generation, verdict },
         }
     }
 
-    /// Failures in the pool when the attempt began. A validation is short and comes after what it is about.
+    /// Failures in the pool when the attempt began.
     pub(crate) fn began(&self) -> u64 {
-        match self.origin {
-            Origin::Request { began } => began,
-            Origin::Validation => u64::MAX,
-        }
+        let (Origin::Request { began } | Origin::Validation { began }) = self.origin;
+        began
     }
 }
 

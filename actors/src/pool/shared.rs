@@ -138,7 +138,7 @@ impl Shared {
 
     /// Whether the group actor is to hear of an outcome.
     fn news(&self, slot: &Slot, verdict: &Verdict, model: &str, origin: Origin, now: Timestamp) -> News {
-        let is_validation = origin == Origin::Validation;
+        let is_validation = matches!(origin, Origin::Validation { .. });
         match verdict.class {
             OutcomeClass::Abandoned => News::Nothing,
             OutcomeClass::Success if is_validation || !slot.is_clean_for(model, now) => News::Whole,

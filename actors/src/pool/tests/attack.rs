@@ -92,3 +92,28 @@ fn a_validation_with_a_model_that_does_not_exist_takes_no_key_out() {
         assert_eq!(pool.slot(1).state(), KeyState::Active, "from {state}");
     }
 }
+
+#[test]
+fn validations_vouch_only_for_what_came_before_them() {
+    let mut pool = Pool::active(6);
+    let up = pool.upstream.clone();
+    pool.fail(1, OutcomeClass::UpstreamFault, None, NOW);
+    for id in 2..=5 {
+        let candidate = pool.handle.candidate(KeyId(id), NOW).expect("the pool has the key");
+        let success = Verdict::new(OutcomeClass::Success, "test");
+        pool.handle.validated(&candidate, success, Asked { upstream: &up, model: "" }, NOW);
+        pool.apply(NOW);
+    }
+    // Key 1 recovers, and starts to fail much later while one single other key is served.
+    let lease = (0..6).map(|_| pool.checkout(&FIRST, NOW).expect("usable")).find(|lease| lease.id().0 == 1);
+    pool.settle(lease.expect("its turn"), OutcomeClass::Success, None, NOW);
+    pool.apply(NOW);
+    for round in 1..10 {
+        let now = seconds(round);
+        pool.fail(1, OutcomeClass::UpstreamFault, None, now);
+        let lease = (0..6).map(|_| pool.checkout(&FIRST, now).expect("usable")).find(|lease| lease.id().0 == 2);
+        pool.settle(lease.expect("its turn"), OutcomeClass::Success, None, now);
+        pool.apply(now);
+    }
+    assert_eq!(pool.slot(1).state(), KeyState::Active, "one witness is not three");
+}
