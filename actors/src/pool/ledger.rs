@@ -35,11 +35,11 @@ impl Ledger {
         self.account
     }
 
-    /// Counts a request in, unless the limits are used up. `by_model`: limits may count per model.
-    pub(crate) fn enter(self: Arc<Self>, model: ModelHash, by_model: bool, now: Timestamp) -> Result<Seat, Refusal> {
+    /// Counts a request in, unless the limits are used up. Only models that answers told limits of are counted by
+    /// themselves: clients can make up as many names as they like.
+    pub(crate) fn enter(self: Arc<Self>, model: ModelHash, now: Timestamp) -> Result<Seat, Refusal> {
         let order = self.whole.enter(now)?;
-        let scope = if by_model { self.scope_of(model) } else { self.models_known().find(model) };
-        let model = match scope.map(|scope| scope.enter(now)) {
+        let model = match self.models_known().find(model).map(|scope| scope.enter(now)) {
             None => None,
             Some(Ok(order)) => Some((model, order)),
             Some(Err(refusal)) => {

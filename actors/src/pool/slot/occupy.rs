@@ -48,11 +48,7 @@ impl Slot {
                 return Err(Refusal::Busy);
             }
         }
-        let seat = if terms.announces {
-            Some(self.ledger_or_own().enter(model, terms.announces_by_model, now)).transpose()
-        } else {
-            Ok(None)
-        };
+        let seat = if terms.announces { Some(self.ledger_or_own().enter(model, now)).transpose() } else { Ok(None) };
         seat.and_then(|seat| match self.pace(terms.rules.rpm, now) {
             Ok(()) => Ok(seat),
             Err(until) => {

@@ -117,3 +117,24 @@ fn validations_vouch_only_for_what_came_before_them() {
     }
     assert_eq!(pool.slot(1).state(), KeyState::Active, "one witness is not three");
 }
+
+#[test]
+fn models_that_clients_make_up_take_no_room_from_real_ones() {
+    let pool = Pool::active(1);
+    let announced = |left| Announced {
+        requests: Some(Remaining { left, limit: Some(9), reset_in: Duration::from_secs(60) }),
+        per_model: true,
+        ..Announced::default()
+    };
+    let lease = pool.checkout(&FIRST, NOW).expect("usable");
+    lease.learn(&announced(5), "known", NOW);
+    drop(lease);
+    for number in 0..100 {
+        drop(pool.checkout(&Want { model: &format!("made-up-{number}"), ..FIRST }, NOW));
+    }
+    let want = Want { model: "real", ..FIRST };
+    let lease = pool.checkout(&want, NOW).expect("usable");
+    lease.learn(&announced(0), "real", NOW);
+    drop(lease);
+    assert!(pool.checkout(&want, NOW).is_err(), "what was announced of the real model is remembered");
+}
