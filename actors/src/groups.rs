@@ -143,7 +143,14 @@ impl Nursery {
                 match before.iter().find(|member| member.group.id == group.id) {
                     Some(member) => {
                         let before = member.shared.limits.swap(Arc::new(limits));
-                        if *before != limits {
+                        let urls = |group: &Group| {
+                            group.definition.upstreams.iter().map(|upstream| upstream.url.clone()).collect::<Vec<_>>()
+                        };
+                        let has_moved = urls(&member.group) != urls(&group);
+                        if has_moved {
+                            member.shared.moves();
+                        }
+                        if has_moved || *before != limits {
                             member.link.nudge(Drain);
                         }
                         member.shared.select_by(selection);

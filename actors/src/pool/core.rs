@@ -118,9 +118,11 @@ impl PoolCore {
         }
     }
 
-    /// Follows a change of the limits: a guard that is switched off lets go of what it holds.
+    /// Follows a change of the limits: a guard that is switched off lets go of what it holds. So does one whose group has
+    /// other upstreams, since no success may ever come from those that the keys failed against.
     pub(crate) fn heed_limits(&mut self) {
-        if self.guard.is_open() && self.shared.limits.load().guard.is_none() {
+        let has_moved = self.shared.has_moved();
+        if self.guard.is_open() && (has_moved || self.shared.limits.load().guard.is_none()) {
             let released = self.guard.give_up();
             self.release(&released);
             self.watch();

@@ -41,6 +41,8 @@ pub(crate) struct Shared {
     counts: [AtomicI64; KeyState::ALL.len()],
     applied: AtomicU64,
     filled: AtomicBool,
+    /// The group's upstreams are others than those that keys failed against.
+    moved: AtomicBool,
 }
 
 impl Shared {
@@ -59,6 +61,7 @@ impl Shared {
             counts: Default::default(),
             applied: AtomicU64::new(0),
             filled: AtomicBool::new(false),
+            moved: AtomicBool::new(false),
         }
     }
 
@@ -75,6 +78,16 @@ impl Shared {
     /// Sets how the drainer of the inbox is woken.
     pub(crate) fn on_outcome(&self, nudge: Nudge) {
         *self.nudge.lock() = Some(nudge);
+    }
+
+    /// The group has other upstreams from now on; the drainer of the inbox is to be woken.
+    pub(crate) fn moves(&self) {
+        self.moved.store(true, Ordering::Release);
+    }
+
+    /// Whether the group has other upstreams than when this was asked last.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moved.swap(false, Ordering::AcqRel)
     }
 
     /// Under which terms keys are handed out now.

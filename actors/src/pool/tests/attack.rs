@@ -138,3 +138,19 @@ fn models_that_clients_make_up_take_no_room_from_real_ones() {
     drop(lease);
     assert!(pool.checkout(&want, NOW).is_err(), "what was announced of the real model is remembered");
 }
+
+#[test]
+fn the_guard_lets_go_when_the_upstreams_change() {
+    let mut pool = Pool::guarded(6);
+    for _ in 0..6 {
+        pool.ask("", verdict(OutcomeClass::KeyInvalid, None), NOW);
+        pool.apply(NOW);
+    }
+    assert_eq!(pool.handle.guard().len(), 1);
+    pool.upstream = "http://right".into();
+    pool.shared.moves();
+    pool.ask("", Verdict::new(OutcomeClass::Success, "test"), NOW);
+    pool.apply(NOW);
+    assert!(pool.handle.guard().is_empty(), "nobody will ever succeed at the old upstream");
+    assert_eq!((pool.handle.counts().active, pool.core.accept_held()), (6, 0));
+}
