@@ -73,7 +73,7 @@ pub async fn owner(
     });
     let mut owners: Vec<Owner> = owners.collect();
     // Members of an aggregate that share an account may all know the same resource.
-    let ready = || owners.iter().position(|owner| owner.route.pool.checkout_key(owner.key, "", now).is_ok());
+    let ready = || owners.iter().position(|owner| owner.route.pool.is_ready(owner.key, now));
     let index = if owners.len() > 1 { ready().unwrap_or(0) } else { 0 };
     (index < owners.len()).then(|| owners.swap_remove(index))
 }

@@ -119,7 +119,7 @@ impl<'a> Attempts<'a> {
             return Ok(Some(owner.route()));
         }
         let Some((route, member)) = self.tried.choose() else {
-            self.tried.wait_for_key(exchange.asked_model()).await?;
+            self.tried.wait_for_key(&exchange.model).await?;
             return Ok(None);
         };
         let Some(member) = member.filter(|member| !self.tried.is_admitted(*member)) else { return Ok(Some(route)) };
@@ -153,7 +153,7 @@ impl<'a> Attempts<'a> {
             Ok(lease) => Ok(Some(lease)),
             // Its key went out or to rest since the member was chosen; another may have one.
             Err(_) if self.tried.has_untried_member() => Ok(None),
-            Err(_) => self.tried.wait_for_key(exchange.asked_model()).await.map(|()| None),
+            Err(_) => self.tried.wait_for_key(&exchange.model).await.map(|()| None),
         }
     }
 

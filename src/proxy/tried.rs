@@ -1,9 +1,9 @@
 //! What the attempts of one request have tried, and what is left to try.
 
-use std::{sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use arrayvec::ArrayVec;
-use gpt_load_actors::pool::{NoKey, PoolHandle, Verdict, Want};
+use gpt_load_actors::pool::{NoKey, Verdict, Want};
 use gpt_load_schema::{ids::KeyId, time::Timestamp};
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -14,9 +14,13 @@ use super::{
     retry, rules,
     table::{Aggregate, Route, Serving, Standard},
 };
+use crate::channel::model::{Redirect, redirect};
 
 /// Keys remembered as tried; beyond, a request may meet a key again.
 const TRIED_KEYS: usize = 32;
+
+/// Pause of a request that waits for a key before it asks again.
+const SHORTEST_WAIT: Duration = Duration::from_millis(5);
 
 /// The memory of one request.
 pub struct Tried {
@@ -127,35 +131,43 @@ impl Tried {
         !self.refused.contains(&member) && aggregate.members[member].pool.is_usable(now)
     }
 
-    /// Waits until a key of the group, or of an aggregate's members, returns, when that is soon enough.
+    /// Waits until a key of the group, or of an aggregate's members, returns, when that is soon enough; `model` is what the
+    /// client asked for.
     ///
     /// # Errors
     /// [`ProxyError::AllResting`], [`ProxyError::NoKeys`], or the refusal of a member's policy where no other member is left.
     pub async fn wait_for_key(&mut self, model: &str) -> Result<(), ProxyError> {
         let group = || self.entrance.group.definition.name.clone();
         let now = Timestamp::now();
-        let want = Want { tried: &self.keys, first_attempt: self.keys.is_empty(), model, ..Want::default() };
-        let resting = |pool: &PoolHandle| match pool.checkout(&want, now) {
-            // One came back in this moment; unused leases say nothing of their keys.
-            Ok(_) => Some(now),
-            Err(NoKey::AllResting(until)) => Some(until),
-            Err(NoKey::NoneUsable) => None,
+        let resting = |route: &Route| {
+            let model = asked_of(route, model);
+            let want =
+                Want { tried: &self.keys, first_attempt: self.keys.is_empty(), model: &model, ..Want::default() };
+            match route.pool.look_out(&want, now) {
+                // One came back in this moment.
+                Ok(()) => Some(now),
+                Err(NoKey::AllResting(until)) => Some(until),
+                Err(NoKey::NoneUsable) => None,
+            }
         };
         let until = match &self.entrance.serving {
             Serving::Aggregate(aggregate) => {
                 let members = aggregate.members.iter().enumerate();
                 let open = members.filter(|(index, _)| !self.refused.contains(index));
-                open.filter_map(|(_, member)| resting(&member.pool)).min()
+                open.filter_map(|(_, member)| resting(member)).min()
             }
-            _ => resting(&self.entrance.pool),
+            _ => resting(&self.entrance),
         };
         let Some(until) = until else { return Err(self.refusal.take().unwrap_or_else(|| ProxyError::NoKeys(group()))) };
         let wait = until.since(now);
-        let wake = Instant::now() + wait;
+        // Whoever has waited already and still finds nothing does not ask without a pause.
+        let pause = if self.patience.is_some() { SHORTEST_WAIT } else { Duration::ZERO };
+        let wake = Instant::now() + wait.max(pause);
         let max_wait = Duration::from_millis(self.entrance.settings.max_wait_ms);
         let patience = *self.patience.get_or_insert_with(|| Instant::now() + max_wait);
         if wake > patience.min(self.deadline) {
-            let retry_after = Duration::from_secs(wait.as_millis().div_ceil(1000).try_into().unwrap_or(u64::MAX));
+            let retry_after =
+                Duration::from_secs(wait.as_millis().div_ceil(1000).max(1).try_into().unwrap_or(u64::MAX));
             return Err(ProxyError::AllResting { group: group(), retry_after });
         }
         self.members.clear();
@@ -182,5 +194,15 @@ impl Tried {
         if Instant::now() + pause < self.deadline {
             sleep(pause).await;
         }
+    }
+}
+
+/// The model that the group will ask for where a client asks for `model`.
+fn asked_of<'a>(route: &Route, model: &'a str) -> Cow<'a, str> {
+    let definition = &route.group.definition;
+    let asked = Some(model).filter(|model| !model.is_empty());
+    match redirect(&definition.model_redirect_rules, definition.model_redirect_strict, asked) {
+        Redirect::To(to) => Cow::Owned(to),
+        Redirect::None | Redirect::Refused => Cow::Borrowed(model),
     }
 }

@@ -91,3 +91,25 @@ async fn attempts_are_bounded_by_the_aggregate_over_all_members() {
     assert_ne!(members[0], members[1], "untried members come first");
     assert!(begun.elapsed().as_secs() < 5);
 }
+
+#[actix_web::test]
+async fn members_that_rename_a_model_are_asked_for_their_own_name_of_it() {
+    let gateway = Gateway::start().await;
+    let mut ids = Vec::new();
+    for (name, key) in [("one", "sk-one"), ("two", "sk-two")] {
+        let mut member = definition(name, Channel::OpenAi, &[&gateway.double.url()], json!({}));
+        member.model_redirect_rules.insert("gpt-test".to_owned(), json!(format!("{name}-model")));
+        ids.push(gateway.add_group(member, &[key]).await);
+        let limit = format!("Rate limit reached for {name}-model in organization org-1 on requests per min");
+        gateway.double.on_key(key, Behaviour::rate_limited(40).message(&limit));
+    }
+    aggregate(&gateway, json!({"max_retries": 1, "max_wait_ms": 2000}), &ids).await;
+    let ask = || chat().body(r#"{"model":"gpt-test","messages":[]}"#);
+    assert_eq!(gateway.send(&ask()).await.head.status, 429);
+    let begun = std::time::Instant::now();
+    let answer = gateway.send(&ask()).await;
+    assert_eq!((answer.head.status, code(&answer).as_str()), (429, "ALL_KEYS_RESTING"));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(1), "nobody waits for what returns in 40 seconds");
+    let seconds: u64 = answer.head.header("retry-after").unwrap().parse().unwrap();
+    assert!((30..=40).contains(&seconds), "{seconds}");
+}

@@ -44,13 +44,13 @@ use gpt_load_schema::{
     time::Timestamp,
 };
 
-use self::shared::Shared;
 pub use self::{
     candidates::Candidate,
     lease::KeyLease,
     overview::{LiveKey, Overview, Part},
     pinned::Withheld,
 };
+use self::{select::Terms, shared::Shared};
 
 /// What the classifier, and after it the policies, say of one attempt; the pool's input.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -244,6 +244,18 @@ impl PoolHandle {
         }
         let (slot, seat) = found.key?;
         Ok(KeyLease::new(self.shared.clone(), slot.clone(), seat))
+    }
+
+    /// Whether [`PoolHandle::checkout`] would hand out a key, without using up any of a key's limits.
+    ///
+    /// # Errors
+    /// Why it would not.
+    pub fn look_out(&self, want: &Want<'_>, now: Timestamp) -> Result<(), NoKey> {
+        let snapshot = self.shared.snapshot.load();
+        let terms = Terms { only_looks: true, ..self.shared.terms() };
+        let (slot, seat) = select::select(&snapshot, &terms, want, now).key?;
+        slot.give_back(seat);
+        Ok(())
     }
 
     /// Where the pool guard holds failures back now; empty when all is normal.

@@ -71,6 +71,8 @@ pub(crate) struct Terms {
     pub(crate) announces: bool,
     /// It announces limits per model.
     pub(crate) announces_by_model: bool,
+    /// Nobody will be asked: the key shall not count the request.
+    pub(crate) only_looks: bool,
 }
 
 /// What a search came to.

@@ -93,7 +93,7 @@ impl Shared {
     /// Under which terms keys are handed out now.
     pub(crate) fn terms(&self) -> Terms {
         let [announces, announces_by_model] = self.announces.each_ref().map(|flag| flag.load(Ordering::Relaxed));
-        Terms { rules: **self.selection.load(), announces, announces_by_model }
+        Terms { rules: **self.selection.load(), announces, announces_by_model, only_looks: false }
     }
 
     /// Keys are chosen by these rules from now on.

@@ -49,7 +49,7 @@ impl Slot {
             }
         }
         let seat = if terms.announces { Some(self.ledger_or_own().enter(model, now)).transpose() } else { Ok(None) };
-        seat.and_then(|seat| match self.pace(terms.rules.rpm, now) {
+        seat.and_then(|seat| match self.pace(terms, now) {
             Ok(()) => Ok(seat),
             Err(until) => {
                 if let Some(seat) = seat {
@@ -61,14 +61,18 @@ impl Slot {
         .inspect_err(|_| self.vacate())
     }
 
-    /// Takes one of the minute's requests.
-    fn pace(&self, limit: u64, now: Timestamp) -> Result<(), Timestamp> {
+    /// Takes one of the minute's requests, or only looks whether there is one.
+    fn pace(&self, terms: &Terms, now: Timestamp) -> Result<(), Timestamp> {
+        let limit = terms.rules.rpm;
         if limit == 0 {
             return Ok(());
         }
         loop {
             let pace = self.pace.load();
             match &*pace {
+                Some(window) if window.limit() == limit && terms.only_looks => {
+                    return window.next_free(now).map_or(Ok(()), Err);
+                }
                 Some(window) if window.limit() == limit => return window.try_take(now),
                 _ => self.pace.compare_and_swap(&pace, Some(Arc::new(SlidingWindow::new(limit, MINUTE)))),
             };
@@ -126,6 +130,14 @@ impl Slot {
             }
             self.ledger.compare_and_swap(&ledger, Some(Arc::default()));
         }
+    }
+
+    /// Gives back what [`Slot::occupy`] took, though not the place in the minute.
+    pub(crate) fn give_back(&self, seat: Option<Seat>) {
+        if let Some(seat) = seat {
+            seat.leave();
+        }
+        self.vacate();
     }
 
     pub(crate) fn vacate(&self) {

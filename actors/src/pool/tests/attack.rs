@@ -140,6 +140,21 @@ fn models_that_clients_make_up_take_no_room_from_real_ones() {
 }
 
 #[test]
+fn looking_for_a_key_uses_up_no_limit_of_it() {
+    let rules = select::SelectionRules { rpm: 1, max_in_flight: 1, ..select::SelectionRules::default() };
+    let pool = Pool::of(&[record(1, KeyState::Active)], rules);
+    for _ in 0..3 {
+        assert_eq!(pool.handle.look_out(&FIRST, NOW), Ok(()));
+        assert!(pool.handle.is_ready(KeyId(1), NOW));
+    }
+    let lease = pool.checkout(&FIRST, NOW).expect("the minute's request is left");
+    assert!(pool.handle.look_out(&FIRST, NOW).is_err() && !pool.handle.is_ready(KeyId(1), NOW));
+    drop(lease);
+    assert_eq!(pool.slot(1).in_flight(), 0);
+    assert_eq!(pool.handle.look_out(&FIRST, NOW), Err(NoKey::AllResting(seconds(60))));
+}
+
+#[test]
 fn the_guard_lets_go_when_the_upstreams_change() {
     let mut pool = Pool::guarded(6);
     for _ in 0..6 {
