@@ -7,7 +7,9 @@ use std::sync::{
 
 use gpt_load_schema::{ids::KeyId, log::OutcomeClass, secret::Secret, time::Timestamp};
 
-use super::{Announced, Asked, Verdict, inbox::Origin, ledger::Seat, model::ModelHash, shared::Shared, slot::Slot};
+use super::{
+    Announced, Asked, Remaining, Verdict, inbox::Origin, ledger::Seat, model::ModelHash, shared::Shared, slot::Slot,
+};
 
 /// A checked-out key. Yields exactly one outcome: the settled one, or *abandoned* when dropped.
 pub struct KeyLease {
@@ -56,8 +58,13 @@ impl KeyLease {
         if *announced == (Announced { per_model: announced.per_model, ..Announced::default() }) {
             return;
         }
-        let ledger = self.pool.ledger(&self.slot, announced);
-        let changed = ledger.learn(self.seat.as_ref(), announced, ModelHash::of(model), now);
+        // A reset that is misread, or never comes, must not cost the key: nobody would ask it again and learn better.
+        let longest = self.pool.limits.load().cooldown_max;
+        let capped = |remaining: Remaining| Remaining { reset_in: remaining.reset_in.min(longest), ..remaining };
+        let announced =
+            Announced { requests: announced.requests.map(capped), tokens: announced.tokens.map(capped), ..*announced };
+        let ledger = self.pool.ledger(&self.slot, &announced);
+        let changed = ledger.learn(self.seat.as_ref(), &announced, ModelHash::of(model), now);
         self.answered();
         if changed {
             self.pool.want_rebuild();

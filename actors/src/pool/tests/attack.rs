@@ -169,3 +169,14 @@ fn the_guard_lets_go_when_the_upstreams_change() {
     assert!(pool.handle.guard().is_empty(), "nobody will ever succeed at the old upstream");
     assert_eq!((pool.handle.counts().active, pool.core.accept_held()), (6, 0));
 }
+
+#[test]
+fn an_announced_reset_keeps_no_key_away_for_longer_than_a_cooldown_may_last() {
+    let pool = Pool::active(1);
+    let year = Duration::from_secs(366 * 24 * 3600);
+    let requests = Some(Remaining { left: 0, limit: None, reset_in: year });
+    let lease = pool.checkout(&FIRST, NOW).expect("usable");
+    lease.learn(&Announced { requests, ..Announced::default() }, "", NOW);
+    drop(lease);
+    assert_eq!(pool.checkout(&FIRST, NOW).err(), Some(NoKey::AllResting(seconds(3600))));
+}
