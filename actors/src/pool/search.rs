@@ -90,13 +90,15 @@ pub(super) struct Search<'a> {
     model: ModelHash,
     now: Timestamp,
     lenient: Lenience,
+    /// Whether keys that the request has tried are passed over whatever else is not.
+    spares_tried: bool,
     missed: Missed,
 }
 
 impl<'a> Search<'a> {
     pub(super) fn new(snapshot: &'a Snapshot, terms: &'a Terms, want: &'a Want<'a>, now: Timestamp) -> Self {
         let (model, missed) = (ModelHash::of(want.model), Missed::default());
-        Self { snapshot, terms, want, model, now, lenient: Lenience::None, missed }
+        Self { snapshot, terms, want, model, now, lenient: Lenience::None, spares_tried: false, missed }
     }
 
     /// Searches, and occupies what it finds.
@@ -120,7 +122,13 @@ impl<'a> Search<'a> {
         if closed && let Some(choice) = self.lenient_round(Lenience::Closed) {
             return Some(choice);
         }
-        if refused { self.lenient_round(Lenience::Refused) } else { None }
+        if !refused {
+            return None;
+        }
+        self.spares_tried = true;
+        let untried = self.lenient_round(Lenience::Refused);
+        self.spares_tried = false;
+        if untried.is_none() && self.missed.tried { self.lenient_round(Lenience::Refused) } else { untried }
     }
 
     fn view(&self) -> &'a View {
@@ -313,7 +321,7 @@ impl<'a> Search<'a> {
                 return Err(self.refused(Refusal::RestsForModel(rest.until())));
             }
         }
-        if self.lenient < Lenience::Tried && self.want.tried.contains(&slot.id()) {
+        if (self.lenient < Lenience::Tried || self.spares_tried) && self.want.tried.contains(&slot.id()) {
             self.missed.tried = true;
             return Err(Miss::Other);
         }

@@ -180,3 +180,23 @@ fn an_announced_reset_keeps_no_key_away_for_longer_than_a_cooldown_may_last() {
     drop(lease);
     assert_eq!(pool.checkout(&FIRST, NOW).err(), Some(NoKey::AllResting(seconds(3600))));
 }
+
+#[test]
+fn where_all_keys_are_refused_a_model_another_key_is_asked_each_time() {
+    let mut pool = Pool::of(
+        &(1..=4).map(|id| record(id, KeyState::Active)).collect::<Vec<_>>(),
+        select::SelectionRules { strategy: select::Strategy::Sticky, ..select::SelectionRules::default() },
+    );
+    for _ in 0..3 * 4 {
+        pool.ask("m", refused_model(), NOW);
+        pool.apply(NOW);
+    }
+    let mut tried = Vec::new();
+    for _ in 0..4 {
+        let want = Want { tried: &tried, model: "m", sticky: Some(7), ..FIRST };
+        let id = pool.checkout(&want, NOW).expect("the provider shall say why").id();
+        assert!(!tried.contains(&id), "{id} again, after {tried:?}");
+        tried.push(id);
+    }
+    assert!(pool.checkout(&Want { tried: &tried, model: "m", ..FIRST }, NOW).is_ok());
+}
