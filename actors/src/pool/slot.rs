@@ -269,7 +269,7 @@ impl Slot {
         if standing.is_clean_but_for_models() {
             marks |= if standing.is_clean() { CLEAN } else { CLEAN_BUT_FOR_MODELS };
         }
-        let kept = if others_queued { HELD | FAULTY } else { FAULTY };
+        let kept = if others_queued { GONE | HELD | FAULTY } else { GONE | FAULTY };
         marks |= self.marks.load(Ordering::Acquire) & kept;
         self.marks.store(marks, Ordering::Release);
     }

@@ -200,3 +200,12 @@ fn where_all_keys_are_refused_a_model_another_key_is_asked_each_time() {
     }
     assert!(pool.checkout(&Want { tried: &tried, model: "m", ..FIRST }, NOW).is_ok());
 }
+
+#[test]
+fn a_deleted_key_stays_deleted() {
+    let pool = Pool::active(1);
+    let slot = pool.slot(1);
+    slot.retire();
+    PoolCore::resume(pool.shared, pool.deltas);
+    assert!(slot.is_gone(), "its actor died before it could publish");
+}
