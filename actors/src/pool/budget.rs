@@ -52,11 +52,14 @@ impl Budget {
 
 /// Writes `value` unless `word` holds the value of a later order; of the same order `choose` takes one.
 fn newest(word: &AtomicU64, order: u32, value: u64, choose: fn(u64, u64) -> u64) {
+    let is_unordered = order == 0;
     let (order, value) = (u64::from(order) & ((1 << ORDER_BITS) - 1), value.min(VALUE_MAX - 1));
     let _ = word.fetch_update(Ordering::AcqRel, Ordering::Acquire, |known| {
         let lag = order.wrapping_sub(known >> VALUE_BITS) & ((1 << ORDER_BITS) - 1);
         let value = match lag {
             _ if known == UNKNOWN => value,
+            // Nobody knows that it is later, and it must not stand in the way of those that are.
+            _ if is_unordered && known >> VALUE_BITS != 0 => return None,
             0 => choose(value, known & VALUE_MAX),
             _ if lag < 1 << (ORDER_BITS - 1) => value,
             _ => return None,
@@ -89,6 +92,16 @@ mod tests {
         assert_eq!((budget.left(reset), budget.used_up_until(reset)), (None, None));
         budget.learn(2, &Remaining { reset_in: Duration::MAX, ..remaining(u64::MAX, 0) }, NOW);
         assert!(budget.left(NOW).is_some_and(|(left, _)| left > 1 << 40));
+    }
+
+    #[test]
+    fn an_answer_of_unknown_order_replaces_none_of_a_known_one() {
+        let budget = Budget::default();
+        budget.learn(3_000_000, &remaining(5, 9), NOW);
+        budget.learn(0, &remaining(0, 9), NOW);
+        assert_eq!(budget.left(NOW).map(|(left, _)| left), Some(5));
+        budget.learn(3_000_001, &remaining(4, 9), NOW);
+        assert_eq!(budget.left(NOW).map(|(left, _)| left), Some(4));
     }
 
     proptest! {
