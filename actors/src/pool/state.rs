@@ -186,7 +186,8 @@ pub struct Transition {
 /// model, with a backoff, while it keeps its state. A success with the model forgives that.
 ///
 /// A validation does the same, except: a success also brings invalid keys back, and disabled ones that no person
-/// disabled; a client error, or a refusal of the test model, means that a pending key was accepted; rate limits and upstream faults prove nothing.
+/// disabled; a client error, or a refusal of the test model, means that a pending key was accepted; rate limits
+/// and upstream faults prove nothing.
 ///
 /// Rest is orthogonal: a resting key keeps its state. Several requests that were in flight when a key went out or to
 /// rest tell the same thing, so they lengthen neither the backoff nor the cooldown. An outcome of an earlier generation
