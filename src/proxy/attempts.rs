@@ -231,10 +231,9 @@ impl<'a> Attempts<'a> {
 
     /// Whether the retry budget of the group that the client named allows another attempt, which then counts against it.
     ///
-    /// Failures that take their key out of the rotation cannot go on without end, so they need no budget.
+    /// Failures that take their key out for long cannot go on without end, so they need no budget.
     fn may_follow(&self, next: Next, class: OutcomeClass) -> bool {
-        let leaves =
-            matches!(class, OutcomeClass::KeyInvalid | OutcomeClass::QuotaExhausted | OutcomeClass::RateLimited);
+        let leaves = matches!(class, OutcomeClass::KeyInvalid | OutcomeClass::QuotaExhausted);
         let Route { retry_budget, settings, .. } = &*self.entrance;
         leaves
             || next == Next::AlwaysRetry

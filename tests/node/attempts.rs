@@ -246,3 +246,13 @@ async fn a_request_that_fits_no_limit_rests_no_key() {
         assert_eq!(gateway.send(&Request::chat(false)).await.head.status, 200);
     }
 }
+
+#[actix_web::test]
+async fn one_request_pays_once_for_a_key_that_is_refused() {
+    let gateway = Gateway::start().await;
+    let group = gateway.group("default", Channel::OpenAi, &["sk-1", "sk-2"], json!({"max_retries": 5})).await;
+    gateway.double.on_every(Some(Behaviour::status(403)));
+    assert_eq!(gateway.send(&Request::chat(false)).await.head.status, 403);
+    assert_eq!(gateway.double.requests().len(), 2, "each key was asked once");
+    gateway.pool_until(group, |pool| pool["counts"]["degraded"] == 2 && pool["counts"]["disabled"] == 0).await;
+}

@@ -119,3 +119,12 @@ async fn the_group_follows_the_keys_file() {
     tokio::time::timeout(PATIENCE, followed).await.expect("the group follows its file");
     node.stop().await;
 }
+
+#[actix_web::test]
+async fn configured_proxy_keys_are_the_first_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = start_node(folder.path(), &[("PROXY_KEYS", "pk-of-mine"), ("AUTH_KEY", AUTH_KEY)]).await.unwrap();
+    assert_eq!(send(&node, chat().key("pk-of-mine")).await.head.status, 404, "let in; there is no group");
+    assert_eq!(node.store().settings().await.unwrap().get("proxy_keys"), None);
+    node.stop().await;
+}

@@ -166,7 +166,6 @@ async fn weight_priority_and_upstream_are_a_persons_to_decide() {
     let path = format!("/api/keys/{}", api.key_id(group, "sk-1").await);
     let told = |key: &Value| (key["weight"].clone(), key["priority"].clone(), key["upstream"].clone());
     let steps = [
-        (json!({}), (1, 0, json!(null))),
         (json!({"weight": 100, "priority": -1000}), (100, -1000, json!(null))),
         (json!({"upstream": "https://two.test/base", "priority": 1000}), (100, 1000, json!("https://two.test/base"))),
         (json!({"weight": 1, "priority": null}), (1, 1000, json!("https://two.test/base"))),
