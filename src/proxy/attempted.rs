@@ -89,9 +89,9 @@ pub fn misbound(mut exchange: Box<Exchange>, call: Call<'_>, lease: KeyLease) ->
     );
     let url: Arc<str> = url.into();
     exchange.begin_attempt(lease, None, url.clone(), url.to_string());
-    let error = ProxyError::Misconfigured { group: call.route.group.definition.name.clone(), reason };
-    let verdict =
-        Verdict { message: error.to_string(), ..Verdict::new(OutcomeClass::ClientError, "bound-upstream-gone") };
+    // Where upstreams are is not for clients to know: the reason goes to the log row.
+    let error = ProxyError::NoKeys(call.route.group.definition.name.clone());
+    let verdict = Verdict { message: reason, ..Verdict::new(OutcomeClass::ClientError, "bound-upstream-gone") };
     Attempted::Failed { exchange, failure: Failure::Transport(error), verdict, next: Next::AlwaysRetry }
 }
 

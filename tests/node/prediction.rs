@@ -114,18 +114,20 @@ async fn a_key_bound_to_an_upstream_that_is_gone_is_sent_nowhere() {
         assert_eq!(gateway.send(&Request::chat(false)).await.head.status, 200);
     }
     assert!(keys_of(&gateway.double).iter().all(|key| key == "sk-2"));
-    // Where it is the only key, the answer says what is wrong, and nothing is held against the key.
+    // Where it is the only key, the log row says what is wrong, and nothing is held against the key.
     let other = definition("other", Channel::OpenAi, &[&gateway.double.url(), &gone.url()], json!({}));
     let group = gateway.add_group(other, &["sk-9"]).await;
     bind(&gateway, "other", "sk-9", &gone.url()).await;
     let left = definition("other", Channel::OpenAi, &[&gateway.double.url()], json!({"max_retries": 1}));
     gateway.node.runtime().execute(Command::UpdateGroup(group, Box::new(left))).await.unwrap();
     let answer = gateway.send(&Request::chat_at("/proxy/other/v1/chat/completions", false)).await;
-    assert_eq!(answer.head.status, 500);
+    assert_eq!(answer.head.status, 503);
     let text = String::from_utf8(answer.body().to_vec()).unwrap();
-    assert!(text.contains(&gone.url()) && !text.contains("sk-9"), "{text}");
+    assert!(!text.contains(&gone.url()) && !text.contains("sk-9"), "{text}");
     assert_eq!(gateway.key_states(group).await, [("sk-9".to_owned(), KeyState::Active)]);
-    assert_eq!(gateway.logs().await.pop().unwrap().class, Some(OutcomeClass::ClientError));
+    let log = gateway.logs().await.pop().unwrap();
+    assert_eq!(log.class, Some(OutcomeClass::ClientError));
+    assert!(log.evidence.is_some_and(|evidence| evidence.contains(&gone.url())));
     assert_eq!(gone.requests().len(), 0);
 }
 
