@@ -24,6 +24,7 @@ mod outage;
 mod outbound;
 mod panics;
 mod policies;
+mod policy_aggregates;
 mod policy_keys;
 mod prediction;
 mod program;
