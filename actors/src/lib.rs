@@ -17,6 +17,7 @@ mod group;
 mod groups;
 pub mod journal;
 pub mod pool;
+mod replay;
 mod resources;
 mod respawn;
 pub mod routing;

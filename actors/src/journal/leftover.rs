@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use super::{
     Journal, Kind,
     frame::{End, scan},
-    segment::{Segment, Ticket},
+    segment::{Segment, Ticket, position},
 };
 
 /// A segment of an earlier process, or one that holds what memory had no room for.
@@ -30,6 +30,11 @@ impl Leftover {
     /// What its records are about.
     pub(crate) const fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Position of its first record.
+    pub(crate) fn first_position(&self) -> i64 {
+        position(self.number, 0)
     }
 
     /// Reads its records; each waits in the journal until its ticket is settled. Bytes that are no records are kept aside

@@ -128,8 +128,6 @@ struct Inner {
     node: String,
     totals: Arc<Totals>,
     streams: Mutex<Streams>,
-    /// Held as long as the process has the folder.
-    _lock: File,
 }
 
 struct Streams {
@@ -137,6 +135,8 @@ struct Streams {
     outcomes: Stream,
     /// No write is tried before.
     paused_until: Option<Instant>,
+    /// Held as long as the process has the folder; `None` once it is closed.
+    lock: Option<File>,
 }
 
 impl Streams {
@@ -191,9 +191,10 @@ impl Journal {
         let totals = Arc::<Totals>::default();
         let segment_bytes = (options.max_bytes / SEGMENTS).clamp(64 << 10, SEGMENT_BYTES);
         let stream = |kind| Stream::new(kind, folder.clone(), Arc::clone(&totals), segment_bytes, next);
-        let streams = Streams { logs: stream(Kind::Log), outcomes: stream(Kind::Outcome), paused_until: None };
+        let streams =
+            Streams { logs: stream(Kind::Log), outcomes: stream(Kind::Outcome), paused_until: None, lock: Some(lock) };
         let leftovers = found.into_iter().map(|(kind, number, path)| Leftover::new(kind, number, path)).collect();
-        let inner = Inner { options, node, totals: Arc::clone(&totals), streams: Mutex::new(streams), _lock: lock };
+        let inner = Inner { options, node, totals: Arc::clone(&totals), streams: Mutex::new(streams) };
         let journal = Arc::new(Self { inner: Some(inner), counters: Counters::default() });
         keep_house(&journal).map_err(unusable)?;
         Ok((journal, leftovers))
@@ -203,7 +204,7 @@ impl Journal {
     pub(crate) fn append(&self, kind: Kind, record: &impl Serialize) -> Ticket {
         let Some(inner) = &self.inner else { return Ticket::default() };
         let mut streams = inner.streams.lock();
-        if streams.paused_until.is_some_and(|until| Instant::now() < until) {
+        if streams.lock.is_none() || streams.paused_until.is_some_and(|until| Instant::now() < until) {
             self.counters.unwritten.fetch_add(1, Ordering::Relaxed);
             return Ticket::default();
         }
@@ -266,11 +267,12 @@ impl Journal {
         }
     }
 
-    /// Closes the files; those in which nothing waits go.
+    /// Closes the files, of which those go in which nothing waits, and gives the folder back. Later records are not kept.
     pub(crate) fn close(&self) {
         if let Some(inner) = &self.inner {
             let mut streams = inner.streams.lock();
             Kind::ALL.into_iter().for_each(|kind| streams.of(kind).close());
+            streams.lock = None;
         }
     }
 

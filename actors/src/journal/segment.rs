@@ -162,8 +162,9 @@ impl Segment {
     }
 }
 
-/// Stands for one record in the journal. One that is dropped unsettled leaves its record there for the next start.
-#[derive(Debug, Default)]
+/// Stands for one record in the journal, which is settled or spilled once, whoever holds clones of the ticket. A record
+/// whose tickets are dropped stays there for the next start.
+#[derive(Clone, Debug, Default)]
 #[must_use = "a record stays in the journal until its ticket is settled"]
 pub(crate) struct Ticket {
     segment: Option<Arc<Segment>>,
