@@ -1,7 +1,12 @@
 //! Reads again what the journal holds and nobody else: outcomes and log rows of a process that was killed, rows that
 //! memory had no room for.
 
-use std::{collections::HashMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, VecDeque},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use gpt_load_schema::{
     ids::KeyId,
@@ -33,8 +38,8 @@ pub(crate) struct Replay {
 impl Replay {
     /// Gives the outcomes among `leftovers` to their pools, except those whose effect is stored, before any request asks a
     /// pool; answers the rest.
-    pub(crate) async fn outcomes(&self, leftovers: Vec<Leftover>) -> StoreResult<Vec<Leftover>> {
-        let (outcomes, rest): (Vec<_>, Vec<_>) =
+    pub(crate) async fn outcomes(&self, leftovers: Vec<Leftover>) -> StoreResult<VecDeque<Leftover>> {
+        let (outcomes, rest): (Vec<_>, VecDeque<_>) =
             leftovers.into_iter().partition(|leftover| leftover.kind() == Kind::Outcome);
         let Some(node) = self.journal.node() else { return Ok(rest) };
         let stored = self.store.outcome_proofs(node).await?;
@@ -59,18 +64,22 @@ impl Replay {
         Ok(rest)
     }
 
-    /// Queues the log rows of `leftovers`, and from then on those that memory has no room for, as the database takes them.
-    pub(crate) async fn rows(self, leftovers: Vec<Leftover>) {
-        let mut leftovers = leftovers.into_iter();
-        loop {
-            while self.logs.len() < FEW_ROWS
-                && let Some(leftover) = leftovers.next().or_else(|| self.journal.take_spilled())
-            {
-                if let Err(error) = self.queue(leftover).await {
-                    tracing::error!(%error, "log rows stay in a file of the journal until the next start");
-                }
+    /// Queues log rows of `leftovers`, and those that memory had no room for, as long as few rows wait.
+    pub(crate) async fn rows(&self, leftovers: &mut VecDeque<Leftover>) {
+        while self.logs.len() < FEW_ROWS
+            && let Some(leftover) = leftovers.pop_front().or_else(|| self.journal.take_spilled())
+        {
+            if let Err(error) = self.queue(leftover).await {
+                tracing::error!(%error, "log rows stay in a file of the journal until the next start");
             }
+        }
+    }
+
+    /// [`Replay::rows`] as the database takes them, for ever.
+    pub(crate) async fn follow(self, mut leftovers: VecDeque<Leftover>) {
+        loop {
             tokio::time::sleep(LOOK_EVERY).await;
+            self.rows(&mut leftovers).await;
         }
     }
 

@@ -124,8 +124,9 @@ impl Runtime {
             Err(error) => Err(error),
         };
         match replayed {
-            Ok(rows) => {
-                runtime.inner.threads.sync.spawn(replay.rows(rows));
+            Ok(mut rows) => {
+                replay.rows(&mut rows).await;
+                runtime.inner.threads.sync.spawn(replay.follow(rows));
                 Ok(runtime)
             }
             Err(error) => {

@@ -32,7 +32,8 @@ use std::{
 use parking_lot::Mutex;
 use serde::Serialize;
 
-pub(crate) use self::{leftover::Leftover, segment::Ticket};
+pub use self::leftover::Leftover;
+pub(crate) use self::segment::Ticket;
 use self::{
     segment::{Segment, Totals},
     stream::Stream,
