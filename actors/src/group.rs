@@ -56,8 +56,8 @@ impl GroupActor {
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.core.heed_limits();
         self.shared.inbox.take_arrived();
-        while let Some(outcome) = self.shared.inbox.next() {
-            self.core.apply(&outcome);
+        while let Some(mut outcome) = self.shared.inbox.next() {
+            self.core.apply(&mut outcome);
         }
         self.follow_up(ctx);
     }

@@ -25,12 +25,15 @@ use crate::{
     deltas::DeltaQueue,
     group::Settle,
     groups::{Directory, Groups, Nursery},
+    journal::{Journal, JournalStats, Kind, Leftover},
+    replay::Replay,
     resources::Resources,
     respawn::{Link, Respawner},
     routing::{RoutingSink, SettingsSource},
     sync::{
         COMMIT_ROWS, Job, JobQueue, Pump, SyncActor,
         commit::Committer,
+        kept_row::KeptRow,
         leader::Leader,
         logs::{DEFAULT_MAX_BYTES, LogQueue},
     },
@@ -70,6 +73,7 @@ struct Inner {
     directory: Arc<Directory>,
     logs: Arc<LogQueue>,
     resources: Arc<Resources>,
+    journal: Arc<Journal>,
     respawns: Arc<AtomicU64>,
     lease: Arc<dyn Lease>,
     tasks: Tasks,
@@ -87,7 +91,17 @@ impl Runtime {
         settings: Arc<dyn SettingsSource>,
         sink: Arc<dyn RoutingSink>,
     ) -> Result<Self, StoreError> {
-        Self::start_with(store, settings, sink, Arc::new(LocalLease::default())).await
+        Self::start_with(store, settings, sink, Arc::new(LocalLease::default()), (Journal::disabled(), vec![])).await
+    }
+
+    /// [`Runtime::start`] with a journal, and what a process that was killed has left in it.
+    pub async fn start_journaled(
+        store: Store,
+        settings: Arc<dyn SettingsSource>,
+        sink: Arc<dyn RoutingSink>,
+        journal: (Arc<Journal>, Vec<Leftover>),
+    ) -> Result<Self, StoreError> {
+        Self::start_with(store, settings, sink, Arc::new(LocalLease::default()), journal).await
     }
 
     /// [`Runtime::start`] with the lease that decides whether this node leads.
@@ -96,15 +110,25 @@ impl Runtime {
         settings: Arc<dyn SettingsSource>,
         sink: Arc<dyn RoutingSink>,
         lease: Arc<dyn Lease>,
+        (journal, leftovers): (Arc<Journal>, Vec<Leftover>),
     ) -> Result<Self, StoreError> {
         let threads = Threads::start().await?;
-        let runtime = Self { inner: Arc::new(Inner::assemble(store, settings, sink, lease, threads)) };
+        let (inner, replay) = Inner::assemble(store, settings, sink, lease, journal, threads);
+        let runtime = Self { inner: Arc::new(inner) };
         let (answer, started) = oneshot::channel();
         runtime.inner.queue(Job::Start(answer));
         let started =
             started.await.unwrap_or_else(|_| Err(StoreError::Internal("the actors died at their start".into())));
-        match started {
-            Ok(()) => Ok(runtime),
+        let replayed = match started {
+            Ok(()) => replay.outcomes(leftovers).await,
+            Err(error) => Err(error),
+        };
+        match replayed {
+            Ok(mut rows) => {
+                replay.rows(&mut rows).await;
+                runtime.inner.threads.sync.spawn(replay.follow(rows));
+                Ok(runtime)
+            }
             Err(error) => {
                 runtime.inner.end().await;
                 Err(error)
@@ -145,10 +169,12 @@ impl Runtime {
         &self.inner.tasks
     }
 
-    /// Queues a log row for the database; never blocks, never waits. Rows are normally stored within 2 s.
+    /// Keeps a log row in the journal and queues it for the database; never waits for the database. Rows are normally
+    /// stored there within 2 s.
     pub fn record(&self, row: RequestLog) {
         let inner = &self.inner;
-        if inner.logs.push(row) == COMMIT_ROWS && inner.jobs.push_once(Job::Commit) {
+        let ticket = inner.journal.append(Kind::Log, &KeptRow::from(&row));
+        if inner.logs.push(row, ticket) == COMMIT_ROWS && inner.jobs.push_once(Job::Commit) {
             inner.sync.nudge(Pump);
         }
     }
@@ -193,7 +219,7 @@ impl Runtime {
         self.inner.validation.stop();
         if let Err(error) = self.flush().await {
             let RuntimeStats { logs_waiting, .. } = self.stats();
-            tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database");
+            tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database; the journal has them");
         }
         self.inner.end().await;
     }
@@ -212,6 +238,11 @@ impl Runtime {
     #[cfg(test)]
     pub(crate) fn directory(&self) -> &Directory {
         &self.inner.directory
+    }
+
+    /// What the journal holds and what it lost.
+    pub fn journal(&self) -> JournalStats {
+        self.inner.journal.stats()
     }
 
     /// Counters now.
@@ -235,8 +266,9 @@ impl Inner {
         settings: Arc<dyn SettingsSource>,
         sink: Arc<dyn RoutingSink>,
         lease: Arc<dyn Lease>,
+        journal: Arc<Journal>,
         threads: Threads,
-    ) -> Self {
+    ) -> (Self, Replay) {
         let (jobs, directory) = (Arc::<JobQueue>::default(), Arc::<Directory>::default());
         let (sync, groups) = (Arc::<Link<SyncActor>>::default(), Arc::<Link<Groups>>::default());
         let (deltas, logs) = (Arc::<DeltaQueue>::default(), Arc::new(LogQueue::new(DEFAULT_MAX_BYTES)));
@@ -247,6 +279,7 @@ impl Inner {
         let nursery = Arc::new(Nursery {
             directory: directory.clone(),
             deltas: deltas.clone(),
+            journal: journal.clone(),
             respawns: respawns.clone(),
             arbiters: threads.groups.clone(),
             settings,
@@ -256,7 +289,15 @@ impl Inner {
                 doubt_sync.nudge(Pump);
             }),
         });
-        let committer = Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone());
+        let committer =
+            Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone(), journal.clone());
+        let replay = Replay {
+            journal: journal.clone(),
+            store: store.clone(),
+            committer: committer.clone(),
+            directory: directory.clone(),
+            logs: logs.clone(),
+        };
         let tasks = Tasks::default();
         let validation = Validation::new(
             store.clone(),
@@ -297,7 +338,22 @@ impl Inner {
             writer.retire();
         });
         let stopping = AtomicBool::new(false);
-        Self { jobs, sync, directory, logs, resources, respawns, lease, tasks, validation, threads, stopping, retire }
+        let inner = Self {
+            jobs,
+            sync,
+            directory,
+            logs,
+            resources,
+            journal,
+            respawns,
+            lease,
+            tasks,
+            validation,
+            threads,
+            stopping,
+            retire,
+        };
+        (inner, replay)
     }
 
     fn queue(&self, job: Job) {
@@ -309,6 +365,7 @@ impl Inner {
         self.jobs.close();
         (self.retire)();
         self.lease.release().await;
+        self.journal.close();
         self.threads.system.stop();
         self.threads.ended().await;
     }

@@ -28,7 +28,7 @@ use super::{
     watch::has_a_cause,
     witness::Witness,
 };
-use crate::deltas::DeltaQueue;
+use crate::{deltas::DeltaQueue, journal::Ticket};
 
 /// How long before the end of a cooldown the key is put back into its ring, which skips it until then.
 const RETURN_AHEAD: Duration = Duration::from_millis(RETURN_LEAD_MS.unsigned_abs() / 2);
@@ -51,6 +51,8 @@ pub(crate) struct PoolCore {
     guard: Guard,
     witness: Witness,
     outdated: bool,
+    /// The outcome that is being applied, until the change that it makes takes its ticket.
+    cause: Option<(KeyId, Ticket)>,
 }
 
 impl PoolCore {
@@ -71,6 +73,7 @@ impl PoolCore {
             guard: Guard::default(),
             witness: Witness::default(),
             outdated: true,
+            cause: None,
         };
         for slot in core.table.iter() {
             let standing = slot.standing();
@@ -82,8 +85,15 @@ impl PoolCore {
     }
 
     /// Applies one outcome.
-    pub(crate) fn apply(&mut self, outcome: &Outcome) {
+    pub(crate) fn apply(&mut self, outcome: &mut Outcome) {
         self.shared.count_applied();
+        self.cause = outcome.ticket.take().map(|ticket| (outcome.slot().id(), ticket));
+        self.apply_kept(outcome);
+        // What changed nothing need not be known by anyone.
+        self.cause.take().into_iter().for_each(|(_, ticket)| ticket.settle());
+    }
+
+    fn apply_kept(&mut self, outcome: &Outcome) {
         let slot = outcome.slot();
         if slot.is_gone() {
             return;
@@ -363,12 +373,14 @@ impl PoolCore {
     fn change(&mut self, slot: &Arc<Slot>, before: &Standing, transition: &Transition) {
         let after = &transition.standing;
         if after.health != before.health || transition.failures != 0 || transition.reset_failures {
-            self.deltas.push(KeyDelta {
+            let delta = KeyDelta {
                 id: slot.id(),
                 health: after.health.clone(),
                 failures: transition.failures,
                 reset_failures: transition.reset_failures,
-            });
+            };
+            let ticket = self.cause.take_if(|(key, _)| *key == slot.id()).map(|(_, ticket)| ticket);
+            self.deltas.push_for(delta, ticket);
         }
         slot.count_failures(transition.failures, transition.reset_failures);
         let seen = (slot.rotation(), slot.resting_until());

@@ -12,6 +12,7 @@ mod chance;
 pub(crate) mod core;
 mod guard;
 pub(crate) mod inbox;
+pub(crate) mod kept;
 mod lease;
 mod ledger;
 mod memory;

@@ -1,6 +1,7 @@
 //! The one writer of the database: carries out management writes in order and commits what the data path leaves behind.
 
 pub(crate) mod commit;
+pub(crate) mod kept_row;
 pub(crate) mod leader;
 pub(crate) mod logs;
 mod policies;

@@ -20,6 +20,7 @@ mod logs;
 mod migrate;
 mod policies;
 mod pool;
+mod proofs;
 mod resources;
 mod settings;
 mod statistics;
@@ -38,6 +39,7 @@ pub use self::{
     dsn::Dsn,
     error::{StoreError, StoreResult},
     log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
+    proofs::OutcomeProofs,
     statistics::{EncryptionSample, Hour, Requests},
     takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
     validation::ValidationFilter,

@@ -144,6 +144,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    outcome_proofs (node, key_id) {
+        node -> Text,
+        key_id -> BigInt,
+        position -> BigInt,
+    }
+}
+
+diesel::table! {
     request_logs (id) {
         id -> Text,
         request_id -> Text,
