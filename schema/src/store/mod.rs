@@ -25,6 +25,7 @@ mod settings;
 mod statistics;
 mod tables;
 mod takeover;
+mod tasks;
 mod text;
 mod unlock;
 mod validation;
@@ -37,6 +38,7 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
+    key_rows::KEY_BATCH,
     log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
     statistics::{EncryptionSample, Hour, Requests},
     takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
