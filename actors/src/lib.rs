@@ -15,6 +15,7 @@ pub mod commands;
 mod deltas;
 mod group;
 mod groups;
+pub mod key_work;
 pub mod pool;
 mod resources;
 mod respawn;
