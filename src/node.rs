@@ -130,9 +130,10 @@ impl Node {
             upstreams_ruled: !config.openai_base_url.is_empty(),
             trusted_proxies: config.trusted_proxies.clone(),
         };
-        let (published, seen) = (state.table.published(), Arc::clone(&state.table));
+        let (published, seen, limits) = (state.table.published(), Arc::clone(&state.table), shared.clone());
         let admin = AdminState::new(store.clone(), runtime.clone(), settings, published, &management_key.secret, facts)
             .with_upstreams(Box::new(move |group| seen.upstream_states(group)))
+            .with_request_limit(Box::new(move || limits.load().max_request_bytes))
             .with_encryption_key(config.encryption_key.as_ref());
         let admin = web::Data::new(admin);
         if let Some(files) = &tls {

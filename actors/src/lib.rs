@@ -16,6 +16,7 @@ mod deltas;
 mod group;
 mod groups;
 pub mod journal;
+pub mod key_work;
 pub mod pool;
 mod replay;
 mod resources;

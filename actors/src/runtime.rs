@@ -3,9 +3,10 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use actix::System;
@@ -26,12 +27,13 @@ use crate::{
     group::Settle,
     groups::{Directory, Groups, Nursery},
     journal::{Journal, JournalStats, Kind, Leftover},
+    key_work::KeyWork,
     replay::Replay,
     resources::Resources,
     respawn::{Link, Respawner},
     routing::{RoutingSink, SettingsSource},
     sync::{
-        COMMIT_ROWS, Job, JobQueue, Pump, SyncActor,
+        COMMIT_ROWS, Job, Orders, SyncActor,
         commit::Committer,
         kept_row::KeptRow,
         leader::Leader,
@@ -43,6 +45,8 @@ use crate::{
 
 /// Threads for groups, at most; a group's actor works for a few microseconds per failure.
 const GROUP_THREADS: usize = 4;
+/// How long a stop waits for the batch that a task has under way.
+const TASK_END: Duration = Duration::from_secs(5);
 
 /// Counters that `/stats`, `/health` and metrics show; monotonic since start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -68,8 +72,7 @@ pub struct Runtime {
 }
 
 struct Inner {
-    jobs: Arc<JobQueue>,
-    sync: Arc<Link<SyncActor>>,
+    orders: Orders,
     directory: Arc<Directory>,
     logs: Arc<LogQueue>,
     resources: Arc<Resources>,
@@ -78,8 +81,8 @@ struct Inner {
     lease: Arc<dyn Lease>,
     tasks: Tasks,
     validation: Validation,
+    key_work: KeyWork,
     threads: Threads,
-    stopping: AtomicBool,
     retire: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -116,7 +119,7 @@ impl Runtime {
         let (inner, replay) = Inner::assemble(store, settings, sink, lease, journal, threads);
         let runtime = Self { inner: Arc::new(inner) };
         let (answer, started) = oneshot::channel();
-        runtime.inner.queue(Job::Start(answer));
+        runtime.inner.orders.queue(Job::Start(answer));
         let started =
             started.await.unwrap_or_else(|_| Err(StoreError::Internal("the actors died at their start".into())));
         let replayed = match started {
@@ -138,18 +141,13 @@ impl Runtime {
 
     /// Carries out a management write.
     pub async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
-        if self.inner.stopping.load(Ordering::Acquire) {
-            return Err(CommandError::NoLeader);
-        }
-        let (answer, reply) = oneshot::channel();
-        self.inner.queue(Job::Execute(command, answer));
-        reply.await.unwrap_or(Err(CommandError::NoLeader))
+        self.inner.orders.execute(command).await
     }
 
     /// Reads settings and groups again and publishes (hot reload).
     pub async fn reload(&self) -> Result<(), CommandError> {
         let (answer, reply) = oneshot::channel();
-        self.inner.queue(Job::Reload(Some(answer)));
+        self.inner.orders.queue(Job::Reload(Some(answer)));
         reply.await.unwrap_or(Err(CommandError::NoLeader))
     }
 
@@ -164,6 +162,11 @@ impl Runtime {
         &self.inner.validation
     }
 
+    /// Changes of many keys.
+    pub fn key_work(&self) -> &KeyWork {
+        &self.inner.key_work
+    }
+
     /// The long task of the installation.
     pub fn tasks(&self) -> &Tasks {
         &self.inner.tasks
@@ -174,8 +177,8 @@ impl Runtime {
     pub fn record(&self, row: RequestLog) {
         let inner = &self.inner;
         let ticket = inner.journal.append(Kind::Log, &KeptRow::from(&row));
-        if inner.logs.push(row, ticket) == COMMIT_ROWS && inner.jobs.push_once(Job::Commit) {
-            inner.sync.nudge(Pump);
+        if inner.logs.push(row, ticket) == COMMIT_ROWS {
+            inner.orders.queue_once(Job::Commit);
         }
     }
 
@@ -207,16 +210,20 @@ impl Runtime {
             }
         }
         let (answer, reply) = oneshot::channel();
-        self.inner.queue(Job::Flush(answer));
+        self.inner.orders.queue(Job::Flush(answer));
         reply.await.unwrap_or(Err(CommandError::NoLeader))
     }
 
     /// Flushes, stops the actors and ends their threads.
     pub async fn stop(&self) {
-        if self.inner.stopping.swap(true, Ordering::AcqRel) {
+        if self.inner.orders.stop() {
             return self.inner.threads.ended().await;
         }
         self.inner.validation.stop();
+        self.inner.key_work.stop();
+        if tokio::time::timeout(TASK_END, self.inner.tasks.idle()).await.is_err() {
+            tracing::warn!("stopped while the task was at work; the next start shows it as failed");
+        }
         if let Err(error) = self.flush().await {
             let RuntimeStats { logs_waiting, .. } = self.stats();
             tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database; the journal has them");
@@ -226,13 +233,13 @@ impl Runtime {
 
     #[cfg(test)]
     pub(crate) fn sync_link(&self) -> &Link<SyncActor> {
-        &self.inner.sync
+        &self.inner.orders.sync
     }
 
     /// Prunes without waiting for the time of it.
     #[cfg(test)]
     pub(crate) fn prune(&self) {
-        self.inner.queue(Job::Prune);
+        self.inner.orders.queue(Job::Prune);
     }
 
     #[cfg(test)]
@@ -269,13 +276,14 @@ impl Inner {
         journal: Arc<Journal>,
         threads: Threads,
     ) -> (Self, Replay) {
-        let (jobs, directory) = (Arc::<JobQueue>::default(), Arc::<Directory>::default());
-        let (sync, groups) = (Arc::<Link<SyncActor>>::default(), Arc::<Link<Groups>>::default());
+        let orders = Orders::default();
+        let (jobs, sync) = (orders.jobs.clone(), orders.sync.clone());
+        let (directory, groups) = (Arc::<Directory>::default(), Arc::<Link<Groups>>::default());
         let (deltas, logs) = (Arc::<DeltaQueue>::default(), Arc::new(LogQueue::new(DEFAULT_MAX_BYTES)));
         let respawns = Arc::<AtomicU64>::default();
         let resources = Arc::new(Resources::new(store.clone()));
 
-        let (doubt_jobs, doubt_sync) = (jobs.clone(), sync.clone());
+        let doubt = orders.clone();
         let nursery = Arc::new(Nursery {
             directory: directory.clone(),
             deltas: deltas.clone(),
@@ -284,10 +292,7 @@ impl Inner {
             arbiters: threads.groups.clone(),
             settings,
             sink,
-            doubt: Arc::new(move |group| {
-                doubt_jobs.push(Job::Resync(group));
-                doubt_sync.nudge(Pump);
-            }),
+            doubt: Arc::new(move |group| doubt.queue(Job::Resync(group))),
         });
         let committer =
             Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone(), journal.clone());
@@ -299,6 +304,8 @@ impl Inner {
             logs: logs.clone(),
         };
         let tasks = Tasks::default();
+        let keeper = orders.clone();
+        tasks.on_change(move || keeper.queue_once(Job::KeepTask));
         let validation = Validation::new(
             store.clone(),
             committer.clone(),
@@ -306,7 +313,10 @@ impl Inner {
             tasks.clone(),
             threads.validation.clone(),
         );
+        let key_work =
+            KeyWork::new(store.clone(), directory.clone(), tasks.clone(), orders.clone(), threads.validation.clone());
         let leader = Arc::new(Leader {
+            tasks: tasks.clone(),
             committer,
             store,
             directory: directory.clone(),
@@ -337,10 +347,8 @@ impl Inner {
             parent.retire();
             writer.retire();
         });
-        let stopping = AtomicBool::new(false);
         let inner = Self {
-            jobs,
-            sync,
+            orders,
             directory,
             logs,
             resources,
@@ -349,20 +357,15 @@ impl Inner {
             lease,
             tasks,
             validation,
+            key_work,
             threads,
-            stopping,
             retire,
         };
         (inner, replay)
     }
 
-    fn queue(&self, job: Job) {
-        self.jobs.push(job);
-        self.sync.nudge(Pump);
-    }
-
     async fn end(&self) {
-        self.jobs.close();
+        self.orders.jobs.close();
         (self.retire)();
         self.lease.release().await;
         self.journal.close();

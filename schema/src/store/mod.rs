@@ -26,6 +26,7 @@ mod settings;
 mod statistics;
 mod tables;
 mod takeover;
+mod tasks;
 mod text;
 mod unlock;
 mod validation;
@@ -38,6 +39,7 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
+    key_rows::KEY_BATCH,
     log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
     proofs::OutcomeProofs,
     statistics::{EncryptionSample, Hour, Requests},

@@ -209,3 +209,20 @@ diesel::table! {
         finished_at -> Nullable<BigInt>,
     }
 }
+
+diesel::table! {
+    tasks (id) {
+        id -> BigInt,
+        task_type -> Text,
+        group_name -> Text,
+        owner -> Text,
+        processed -> BigInt,
+        total -> BigInt,
+        result -> Nullable<Text>,
+        error -> Nullable<Text>,
+        is_cancelled -> Bool,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        updated_at -> BigInt,
+    }
+}

@@ -9,6 +9,7 @@ pub(super) mod plans;
 mod policies;
 mod resources;
 mod statistics;
+mod tasks;
 mod trouble;
 mod validation;
 
