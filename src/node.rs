@@ -79,6 +79,7 @@ impl Node {
         let table = Arc::new(Table::new(outbound_proxies, config.allow_link_local_upstreams));
         let settings: Arc<dyn SettingsSource> = Arc::new(ConfiguredSettings::new(shared.clone()));
         let runtime = Runtime::start(store.clone(), Arc::clone(&settings), Arc::clone(&table) as _).await?;
+        runtime.audit().on_node(&config.node_name);
         let seeds = first_start::seeds(&store, &management_key, url.clone(), &config.initial).await?;
         if !seeds.settings.is_empty() {
             runtime.execute(Command::PutSettings(seeds.settings)).await?;

@@ -12,6 +12,7 @@ use actix::System;
 use actix_rt::{Arbiter, ArbiterHandle};
 use gpt_load_cluster::lease::{Lease, LocalLease};
 use gpt_load_schema::{
+    audit::Actor,
     ids::GroupId,
     log::RequestLog,
     resource::{Resource, ResourceOwner},
@@ -21,6 +22,7 @@ use gpt_load_schema::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
+    audit::Audit,
     commands::{Command, CommandError, Reply},
     deltas::DeltaQueue,
     group::Settle,
@@ -35,6 +37,7 @@ use crate::{
         logs::{DEFAULT_MAX_BYTES, LogQueue},
     },
     tasks::Tasks,
+    tokens::Tokens,
     validation::{Prober, Validation},
 };
 
@@ -73,6 +76,8 @@ struct Inner {
     respawns: Arc<AtomicU64>,
     lease: Arc<dyn Lease>,
     tasks: Tasks,
+    audit: Arc<Audit>,
+    tokens: Arc<Tokens>,
     validation: Validation,
     threads: Threads,
     stopping: AtomicBool,
@@ -112,13 +117,18 @@ impl Runtime {
         }
     }
 
-    /// Carries out a management write.
+    /// Carries out a management write on behalf of the node itself: of its configuration, of its keys file.
     pub async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
+        self.execute_for(self.inner.audit.node(), command).await
+    }
+
+    /// Carries out a management write on behalf of `actor`; the audit log holds a row of it, whatever comes of it.
+    pub async fn execute_for(&self, actor: Actor, command: Command) -> Result<Reply, CommandError> {
         if self.inner.stopping.load(Ordering::Acquire) {
             return Err(CommandError::NoLeader);
         }
         let (answer, reply) = oneshot::channel();
-        self.inner.queue(Job::Execute(command, answer));
+        self.inner.queue(Job::Execute(command, actor, answer));
         reply.await.unwrap_or(Err(CommandError::NoLeader))
     }
 
@@ -138,6 +148,16 @@ impl Runtime {
     /// Validations that a person asks for.
     pub fn validation(&self) -> &Validation {
         &self.inner.validation
+    }
+
+    /// The audit log, for what is done without a [`Command`].
+    pub fn audit(&self) -> &Audit {
+        &self.inner.audit
+    }
+
+    /// The access tokens of the management API.
+    pub fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
     }
 
     /// The long task of the installation.
@@ -191,6 +211,7 @@ impl Runtime {
             return self.inner.threads.ended().await;
         }
         self.inner.validation.stop();
+        self.inner.queue(Job::Chores);
         if let Err(error) = self.flush().await {
             let RuntimeStats { logs_waiting, .. } = self.stats();
             tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database");
@@ -258,6 +279,14 @@ impl Inner {
         });
         let committer = Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone());
         let tasks = Tasks::default();
+        let (chore_jobs, chore_sync) = (jobs.clone(), sync.clone());
+        let nudge = Box::new(move || {
+            if chore_jobs.push_once(Job::Chores) {
+                chore_sync.nudge(Pump);
+            }
+        });
+        let audit = Arc::new(Audit::new(committer.clone(), nudge));
+        let tokens = Arc::<Tokens>::default();
         let validation = Validation::new(
             store.clone(),
             committer.clone(),
@@ -271,6 +300,8 @@ impl Inner {
             directory: directory.clone(),
             groups: groups.clone(),
             jobs: jobs.clone(),
+            audit: audit.clone(),
+            tokens: tokens.clone(),
         });
 
         let born = nursery.clone();
@@ -297,7 +328,22 @@ impl Inner {
             writer.retire();
         });
         let stopping = AtomicBool::new(false);
-        Self { jobs, sync, directory, logs, resources, respawns, lease, tasks, validation, threads, stopping, retire }
+        Self {
+            jobs,
+            sync,
+            directory,
+            logs,
+            resources,
+            respawns,
+            lease,
+            tasks,
+            audit,
+            tokens,
+            validation,
+            threads,
+            stopping,
+            retire,
+        }
     }
 
     fn queue(&self, job: Job) {

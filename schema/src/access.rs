@@ -122,8 +122,15 @@ mod tests {
         let definition = TokenDefinition { name: "t".to_owned(), role: Role::Viewer, expires_at: Some(Timestamp(10)) };
         let (prefix, hash) = (String::new(), String::new());
         let at = Timestamp(0);
-        let token =
-            AccessToken { id: TokenId(1), definition, prefix, hash, last_used_at: None, created_at: at, updated_at: at };
+        let token = AccessToken {
+            id: TokenId(1),
+            definition,
+            prefix,
+            hash,
+            last_used_at: None,
+            created_at: at,
+            updated_at: at,
+        };
         assert!(token.is_valid(Timestamp(9)) && !token.is_valid(Timestamp(10)));
     }
 }

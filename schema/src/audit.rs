@@ -86,7 +86,7 @@ impl Actor {
 }
 
 /// What something is done to.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subject {
     /// A word such as `group`, `key`, `settings`.
     pub kind: &'static str,
@@ -247,8 +247,11 @@ pub struct AuditRow {
 pub fn differences(before: Value, after: Value) -> (Value, Value) {
     match (before, after) {
         (Value::Object(mut before), Value::Object(mut after)) => {
-            let same: Vec<String> =
-                before.iter().filter(|(name, value)| after.get(*name) == Some(value)).map(|(name, _)| name.clone()).collect();
+            let same: Vec<String> = before
+                .iter()
+                .filter(|(name, value)| after.get(*name) == Some(value))
+                .map(|(name, _)| name.clone())
+                .collect();
             for name in same {
                 before.remove(&name);
                 after.remove(&name);
@@ -320,7 +323,8 @@ mod tests {
 
     #[test]
     fn sizes_are_bounded_whatever_comes() {
-        let many: Map<String, Value> = (0..10_000).map(|at| (format!("member-{at}"), json!("日".repeat(5000)))).collect();
+        let many: Map<String, Value> =
+            (0..10_000).map(|at| (format!("member-{at}"), json!("日".repeat(5000)))).collect();
         let lists = [json!(many), json!({"one": vec!["x".repeat(2000); 100]}), json!(vec![1; 100_000])];
         for value in lists {
             let told = Ending::done(value).after.to_string();

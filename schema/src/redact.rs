@@ -124,10 +124,7 @@ mod tests {
             (json!({"items": [{"key_value": "short"}]}), json!({"items": [{"key_value": "****"}]})),
             (json!({"key_value": "failed-to-decrypt"}), json!({"key_value": "failed-to-decrypt"})),
             (json!({"key_value": "", "notes": "mine"}), json!({"key_value": "", "notes": "mine"})),
-            (
-                json!({"proxy_keys": "pk-0123456789abcd, pk-1"}),
-                json!({"proxy_keys": "pk-0****abcd,****"}),
-            ),
+            (json!({"proxy_keys": "pk-0123456789abcd, pk-1"}), json!({"proxy_keys": "pk-0****abcd,****"})),
             (
                 json!({"config": {"proxy_url": "http://u:p@h:1", "max_retries": 3}}),
                 json!({"config": {"proxy_url": "http://****@h:1", "max_retries": 3}}),

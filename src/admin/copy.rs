@@ -6,6 +6,7 @@ use gpt_load_actors::{
     runtime::Runtime,
 };
 use gpt_load_schema::{
+    audit::Actor,
     group::{Group, GroupDefinition, GroupType},
     ids::GroupId,
     key::{KeySource, KeyState},
@@ -18,6 +19,7 @@ use serde_json::json;
 use super::{
     AdminState,
     body::JsonBody,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     group_object::{GroupBody, Surroundings},
@@ -37,7 +39,7 @@ const BATCH: u32 = 10_000;
 ///
 /// The keys are copied before the answer comes, in batches between which other changes take their turn, also when the
 /// client does not wait for it. `key_import` says what came of it; `null` when no keys were asked for.
-pub(super) async fn copy(state: web::Data<AdminState>, id: PathId, body: JsonBody) -> ApiResult {
+pub(super) async fn copy(state: web::Data<AdminState>, caller: Caller, id: PathId, body: JsonBody) -> ApiResult {
     let mut body = body.0;
     let which = match body.string("copy_keys")?.as_deref() {
         None | Some("" | "all") => Some(KeyFilter::default()),
@@ -46,9 +48,9 @@ pub(super) async fn copy(state: web::Data<AdminState>, id: PathId, body: JsonBod
         Some(_) => return Err(ApiError::invalid("copy_keys", messages::COPY_KEYS_UNKNOWN)),
     };
     let source = state.group(id.0).await?;
-    let group = create(&state, &source.definition).await?;
+    let group = create(&state, &caller, &source.definition).await?;
     let import = match which.filter(|_| source.definition.group_type == GroupType::Standard) {
-        Some(filter) => Some(import(&state, source.id, group.id, filter).await?),
+        Some(filter) => Some(import(&state, &caller, source.id, group.id, filter).await?),
         None => None,
     };
     let settings = state.system_settings().await?;
@@ -57,7 +59,7 @@ pub(super) async fn copy(state: web::Data<AdminState>, id: PathId, body: JsonBod
 }
 
 /// Adds the copy under the first name that is free.
-async fn create(state: &AdminState, source: &GroupDefinition) -> Result<Group, ApiError> {
+async fn create(state: &AdminState, caller: &Caller, source: &GroupDefinition) -> Result<Group, ApiError> {
     let groups = state.store.groups().await?;
     for number in 1..=MAX_COPIES {
         let name = copy_name(&source.name, number);
@@ -69,7 +71,7 @@ async fn create(state: &AdminState, source: &GroupDefinition) -> Result<Group, A
             .map_err(|broken| ApiError::fields(ErrorCode::ValidationFailed, vec![rule_texts::field_error(&broken)]))?;
         let definition =
             GroupDefinition { name, display_name: copy_display_name(&source.display_name), ..source.clone() };
-        match state.runtime.execute(Command::CreateGroup(Box::new(definition))).await {
+        match state.execute(caller, Command::CreateGroup(Box::new(definition))).await {
             Ok(Reply::Group(group)) => return Ok(*group),
             Ok(_) => return Err(ApiError::new(ErrorCode::InternalServerError)),
             // Somebody was faster with this name.
@@ -110,8 +112,15 @@ struct Imported {
 }
 
 /// Copies keys in a task of its own, which goes on when the client does not wait.
-async fn import(state: &AdminState, from: GroupId, to: GroupId, filter: KeyFilter) -> Result<Imported, ApiError> {
-    let copy = KeyCopy { store: state.store.clone(), runtime: state.runtime.clone(), from, to, filter };
+async fn import(
+    state: &AdminState,
+    caller: &Caller,
+    from: GroupId,
+    to: GroupId,
+    filter: KeyFilter,
+) -> Result<Imported, ApiError> {
+    let (store, runtime, actor) = (state.store.clone(), state.runtime.clone(), caller.actor.clone());
+    let copy = KeyCopy { store, runtime, actor, from, to, filter };
     rt::spawn(copy.run(|_| ())).await.map_err(|error| {
         tracing::error!(%error, group.id = %to, "copying keys ended unexpectedly");
         ApiError::new(ErrorCode::InternalServerError)
@@ -122,6 +131,7 @@ async fn import(state: &AdminState, from: GroupId, to: GroupId, filter: KeyFilte
 struct KeyCopy {
     store: Store,
     runtime: Runtime,
+    actor: Actor,
     from: GroupId,
     to: GroupId,
     filter: KeyFilter,
@@ -152,7 +162,7 @@ impl KeyCopy {
             let values: Vec<_> = keys.into_iter().filter_map(|key| key.value).collect();
             imported.unreadable_count += read - i64::try_from(values.len()).unwrap_or(i64::MAX);
             let add = Command::AddKeys { group: self.to, values, state: None, source: KeySource::Manual };
-            if let Reply::Added { added, .. } = self.runtime.execute(add).await? {
+            if let Reply::Added { added, .. } = self.runtime.execute_for(self.actor.clone(), add).await? {
                 imported.added_count += added;
             }
             progress(gone_over);

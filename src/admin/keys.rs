@@ -15,6 +15,7 @@ use serde_json::json;
 use super::{
     AdminState,
     body::{Fields, JsonBody, KeysBody},
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     key_input::{self, KeyList},
@@ -39,7 +40,7 @@ pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiRes
 }
 
 /// `POST /api/keys/add-multiple`.
-pub(super) async fn add(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+pub(super) async fn add(state: web::Data<AdminState>, caller: Caller, body: KeysBody) -> ApiResult {
     let mut body = body.0;
     let word = body.string("new_key_state")?;
     let (group, keys) = keys_of_request(&state, &mut body).await?;
@@ -54,48 +55,48 @@ pub(super) async fn add(state: web::Data<AdminState>, body: KeysBody) -> ApiResu
     };
     let parsed = count(&keys);
     let command = Command::AddKeys { group: group.id, values: keys, state: first_state, source: KeySource::Manual };
-    let Reply::Added { added, total, .. } = state.runtime.execute(command).await? else { return Err(unexpected()) };
+    let Reply::Added { added, total, .. } = state.execute(&caller, command).await? else { return Err(unexpected()) };
     Success::data(&json!({"added_count": added, "ignored_count": parsed - added, "total_in_group": total}))
 }
 
 /// `POST /api/keys/delete-multiple`.
-pub(super) async fn delete(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+pub(super) async fn delete(state: web::Data<AdminState>, caller: Caller, body: KeysBody) -> ApiResult {
     let mut body = body.0;
     let (group, keys) = keys_of_request(&state, &mut body).await?;
     let parsed = count(&keys);
-    let (deleted, total) = change(&state, Command::DeleteKeys(group.id, KeySelector::Values(keys))).await?;
+    let (deleted, total) = change(&state, &caller, Command::DeleteKeys(group.id, KeySelector::Values(keys))).await?;
     Success::data(&json!({"deleted_count": deleted, "ignored_count": parsed - deleted, "total_in_group": total}))
 }
 
 /// `POST /api/keys/restore-multiple`: of the keys named, only the invalid ones become active; a disabled key comes back by
 /// itself or through `/reset-keys`.
-pub(super) async fn restore(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+pub(super) async fn restore(state: web::Data<AdminState>, caller: Caller, body: KeysBody) -> ApiResult {
     let mut body = body.0;
     let (group, keys) = keys_of_request(&state, &mut body).await?;
     let parsed = count(&keys);
     let invalid = invalid_among(&state, group.id, keys).await?;
-    let (restored, total) = change(&state, Command::RestoreKeys(group.id, KeySelector::Ids(invalid))).await?;
+    let (restored, total) = change(&state, &caller, Command::RestoreKeys(group.id, KeySelector::Ids(invalid))).await?;
     Success::data(&json!({"restored_count": restored, "ignored_count": parsed - restored, "total_in_group": total}))
 }
 
 /// `POST /api/keys/restore-all-invalid`.
-pub(super) async fn restore_all_invalid(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn restore_all_invalid(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let group = group_of_request(&state, body.0).await?;
     let command = Command::RestoreKeys(group, KeySelector::State(KeyState::Invalid));
-    report(&state, command, &messages::KEYS_RESTORED).await
+    report(&state, &caller, command, &messages::KEYS_RESTORED).await
 }
 
 /// `POST /api/keys/clear-all-invalid`.
-pub(super) async fn clear_all_invalid(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn clear_all_invalid(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let group = group_of_request(&state, body.0).await?;
     let command = Command::DeleteKeys(group, KeySelector::State(KeyState::Invalid));
-    report(&state, command, &messages::KEYS_CLEARED_INVALID).await
+    report(&state, &caller, command, &messages::KEYS_CLEARED_INVALID).await
 }
 
 /// `POST /api/keys/clear-all`.
-pub(super) async fn clear_all(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn clear_all(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let group = group_of_request(&state, body.0).await?;
-    report(&state, Command::DeleteKeys(group, KeySelector::All), &messages::KEYS_CLEARED).await
+    report(&state, &caller, Command::DeleteKeys(group, KeySelector::All), &messages::KEYS_CLEARED).await
 }
 
 /// The group and the keys that a request is about. What does not decode comes before an unknown group, and that before
@@ -126,15 +127,15 @@ async fn invalid_among(state: &AdminState, group: GroupId, keys: Vec<Secret>) ->
 }
 
 /// Carries out a change of keys; answers how many changed and how many the group has after it.
-async fn change(state: &AdminState, command: Command) -> Result<(i64, i64), ApiError> {
-    match state.runtime.execute(command).await? {
+async fn change(state: &AdminState, caller: &Caller, command: Command) -> Result<(i64, i64), ApiError> {
+    match state.execute(caller, command).await? {
         Reply::Changed { count, total } => Ok((count, total)),
         _ => Err(unexpected()),
     }
 }
 
-async fn report(state: &AdminState, command: Command, text: &Text) -> ApiResult {
-    let (changed, _) = change(state, command).await?;
+async fn report(state: &AdminState, caller: &Caller, command: Command, text: &Text) -> ApiResult {
+    let (changed, _) = change(state, caller, command).await?;
     Ok(Success::message(text.with(changed)))
 }
 

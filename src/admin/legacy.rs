@@ -13,7 +13,9 @@ use gpt_load_schema::{
 use serde_json::{Value, json};
 
 use super::{
-    AdminState, envelope,
+    AdminState,
+    caller::Caller,
+    envelope,
     error::{ApiError, ErrorCode},
     locale::Text,
 };
@@ -54,12 +56,12 @@ pub(super) async fn blacklist(state: web::Data<AdminState>) -> Result<HttpRespon
 }
 
 /// Makes every disabled and invalid key of the default group active again.
-pub(super) async fn reset_keys(state: web::Data<AdminState>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn reset_keys(state: web::Data<AdminState>, caller: Caller) -> Result<HttpResponse, ApiError> {
     let group = default_route(&state)?.group.id;
     let mut reset = 0;
     for word in [KeyState::Disabled, KeyState::Invalid] {
         let command = Command::RestoreKeys(group, KeySelector::State(word));
-        if let Reply::Changed { count, .. } = state.runtime.execute(command).await? {
+        if let Reply::Changed { count, .. } = state.execute(&caller, command).await? {
             reset += count;
         }
     }

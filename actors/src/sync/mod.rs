@@ -1,9 +1,11 @@
 //! The one writer of the database: carries out management writes in order and commits what the data path leaves behind.
 
+mod audited;
 pub(crate) mod commit;
 pub(crate) mod leader;
 pub(crate) mod logs;
 mod policies;
+mod tokens;
 
 use std::{
     collections::VecDeque,
@@ -13,7 +15,7 @@ use std::{
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
-use gpt_load_schema::{ids::GroupId, store::StoreError};
+use gpt_load_schema::{audit::Actor as Author, ids::GroupId, store::StoreError};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -39,6 +41,8 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 const PRUNE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How often due keys are looked for; each group has a pace of its own on top.
 const VALIDATE_EVERY: Duration = Duration::from_millis(250);
+/// How often last uses of access tokens, and what waits for the audit log, are brought into the database.
+const CHORES_EVERY: Duration = Duration::from_secs(60);
 /// Wait before a pool is compared with the database again after that failed.
 const RESYNC_AGAIN: Duration = Duration::from_secs(1);
 
@@ -50,7 +54,7 @@ pub(crate) enum Job {
     /// Fill the pools and publish the first routing table.
     Start(Answer<Result<(), StoreError>>),
     /// Carry out a management write.
-    Execute(Command, Answer<Result<Reply, CommandError>>),
+    Execute(Command, Author, Answer<Result<Reply, CommandError>>),
     /// Read settings and groups again.
     Reload(Option<Answer<Result<(), CommandError>>>),
     /// Commit everything that waits.
@@ -59,6 +63,8 @@ pub(crate) enum Job {
     Commit,
     /// Delete some log rows and resources whose time is over.
     Prune,
+    /// Write what waits for the audit log and last uses of access tokens.
+    Chores,
     /// Compare a group's pool with the database.
     Resync(GroupId),
     /// Compare everything with the database.
@@ -201,8 +207,8 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
         Job::Start(answer) => {
             let _ = answer.send(leader.start().await);
         }
-        Job::Execute(command, answer) => {
-            let result = Box::pin(leader.execute(command)).await;
+        Job::Execute(command, author, answer) => {
+            let result = Box::pin(leader.execute(command, author)).await;
             let _ = answer.send(result);
         }
         Job::Reload(answer) => {
@@ -234,6 +240,11 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "log rows and resources whose time is over stay for now"),
         },
+        Job::Chores => {
+            if let Err(error) = leader.chores().await {
+                tracing::warn!(%error, "rows of the audit log and uses of access tokens wait for the database");
+            }
+        }
         Job::Resync(group) => {
             if let Err(error) = leader.resync(group).await {
                 tracing::warn!(group = group.0, %error, "the pool is compared with the database later");
@@ -270,10 +281,17 @@ impl Actor for SyncActor {
             if actor.leader.committer.waiting() > 0 {
                 actor.jobs.push_once(Job::Commit);
             }
+            if actor.pause.is_over() && actor.leader.audit.has_waiting() {
+                actor.jobs.push_once(Job::Chores);
+            }
             actor.pump(ctx);
         });
         ctx.run_interval(PRUNE_EVERY, |actor, ctx| {
             actor.jobs.push(Job::Prune);
+            actor.pump(ctx);
+        });
+        ctx.run_interval(CHORES_EVERY, |actor, ctx| {
+            actor.jobs.push_once(Job::Chores);
             actor.pump(ctx);
         });
         ctx.run_interval(VALIDATE_EVERY, |actor, _| actor.validation.tick());

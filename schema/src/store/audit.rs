@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use diesel::{ExpressionMethods, Insertable, EscapeExpressionMethods, QueryDsl, Queryable, Selectable, SelectableHelper, TextExpressionMethods};
+use diesel::{
+    EscapeExpressionMethods, ExpressionMethods, Insertable, QueryDsl, Queryable, Selectable, SelectableHelper,
+    TextExpressionMethods,
+};
 use diesel_async::RunQueryDsl;
 use serde_json::Value;
 
