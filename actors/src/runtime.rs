@@ -205,6 +205,13 @@ impl Runtime {
         reply.await.unwrap_or(Err(CommandError::NoLeader))
     }
 
+    /// Waits until all that was handed to the audit log so far is in the database, or the database has refused it.
+    pub async fn audit_written(&self) {
+        if let Err(error) = self.inner.audit.write_waiting().await {
+            tracing::warn!(%error, "rows of the audit log wait for the database");
+        }
+    }
+
     /// Flushes, stops the actors and ends their threads.
     pub async fn stop(&self) {
         if self.inner.stopping.swap(true, Ordering::AcqRel) {

@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod attempts;
+mod audit;
 mod bad_input;
 mod broken_key;
 mod budgets;
@@ -31,11 +32,13 @@ mod program;
 mod resources;
 mod resting;
 mod revoked;
+mod roles;
 mod secrets;
 mod secrets_of_a_run;
 mod set_ups;
 mod support;
 mod takeover;
 mod tap;
+mod tokens;
 mod transport;
 mod validation;
