@@ -86,6 +86,7 @@ impl Node {
         let journal = journal(config).await?;
         let runtime =
             Runtime::start_journaled(store.clone(), Arc::clone(&settings), Arc::clone(&table) as _, journal).await?;
+        runtime.audit().on_node(&config.node_name);
         let seeds = first_start::seeds(&store, &management_key, url.clone(), &config.initial).await?;
         if !seeds.settings.is_empty() {
             runtime.execute(Command::PutSettings(seeds.settings)).await?;

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fmt};
 
 use gpt_load_schema::{
+    access::{AccessToken, TokenDefinition},
     group::{Group, GroupDefinition, SubGroup},
-    ids::{GroupId, KeyId, PolicyId},
+    ids::{GroupId, KeyId, PolicyId, TokenId},
     key::{KeySource, KeyState},
     policy::{Policy, PolicyDefinition, PolicyLink},
     secret::Secret,
@@ -78,6 +79,19 @@ pub enum Command {
     SetGroupPolicies(GroupId, Vec<PolicyLink>),
     /// Store settings (validated), raw text by key; `None` = back to the default.
     PutSettings(BTreeMap<String, Option<String>>),
+    /// Add an access token (validated).
+    CreateToken {
+        /// What a person decided.
+        definition: TokenDefinition,
+        /// Beginning of its value.
+        prefix: String,
+        /// Lookup hash of its value.
+        hash: String,
+    },
+    /// Replace what a person decided about an access token (validated).
+    UpdateToken(TokenId, TokenDefinition),
+    /// Remove an access token.
+    DeleteToken(TokenId),
 }
 
 impl fmt::Debug for Command {
@@ -110,6 +124,9 @@ impl fmt::Debug for Command {
             Self::SetGroupPolicies(group, links) => write!(f, "SetGroupPolicies({group}, {links:?})"),
             // Some settings are secrets; which ones were stored says enough.
             Self::PutSettings(values) => write!(f, "PutSettings({:?})", values.keys()),
+            Self::CreateToken { definition, .. } => write!(f, "CreateToken({definition:?})"),
+            Self::UpdateToken(id, definition) => write!(f, "UpdateToken({id}, {definition:?})"),
+            Self::DeleteToken(id) => write!(f, "DeleteToken({id})"),
         }
     }
 }
@@ -136,6 +153,8 @@ pub enum Reply {
     Group(Box<Group>),
     /// The policy as it is now.
     Policy(Box<Policy>),
+    /// The access token as it is now.
+    Token(Box<AccessToken>),
     /// Keys added.
     Added {
         /// New keys.

@@ -11,6 +11,7 @@
 //!
 //! Queues, slots and snapshots belong to no actor: an actor that panics loses nothing, and its successor goes on with them.
 
+pub mod audit;
 pub mod commands;
 mod deltas;
 mod group;
@@ -27,4 +28,5 @@ mod sync;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 pub mod validation;

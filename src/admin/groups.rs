@@ -10,6 +10,7 @@ use std::future::{Ready, ready};
 use super::{
     AdminState,
     body::JsonBody,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     group_input::GroupInput,
@@ -74,14 +75,14 @@ pub(super) async fn names(state: web::Data<AdminState>) -> ApiResult {
 }
 
 /// `POST /api/groups`.
-pub(super) async fn create(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn create(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let definition = GroupInput::decode(body.0)?.into_definition(state.upstream_policy())?;
-    let reply = state.runtime.execute(Command::CreateGroup(Box::new(definition))).await;
+    let reply = state.execute(&caller, Command::CreateGroup(Box::new(definition))).await;
     answer(&state, reply).await
 }
 
 /// `PUT /api/groups/{id}`.
-pub(super) async fn update(state: web::Data<AdminState>, id: PathId, body: JsonBody) -> ApiResult {
+pub(super) async fn update(state: web::Data<AdminState>, caller: Caller, id: PathId, body: JsonBody) -> ApiResult {
     let input = GroupInput::decode(body.0)?;
     let _turn = state.edit_groups().await;
     let group = state.group(id.0).await?;
@@ -90,16 +91,16 @@ pub(super) async fn update(state: web::Data<AdminState>, id: PathId, body: JsonB
     if upstreams_ruled(&group.definition, &state.app) && definition.upstreams != group.definition.upstreams {
         return Err(ApiError::invalid("upstreams", messages::UPSTREAMS_RULED));
     }
-    let reply = state.runtime.execute(Command::UpdateGroup(group.id, Box::new(definition))).await;
+    let reply = state.execute(&caller, Command::UpdateGroup(group.id, Box::new(definition))).await;
     answer(&state, reply).await
 }
 
 /// `DELETE /api/groups/{id}`; says which aggregate groups lose a member by it.
-pub(super) async fn delete(state: web::Data<AdminState>, id: PathId) -> ApiResult {
+pub(super) async fn delete(state: web::Data<AdminState>, caller: Caller, id: PathId) -> ApiResult {
     let _turn = state.edit_groups().await;
     let group = state.group(id.0).await?;
     let aggregates: Vec<_> = aggregates_of(&state, group.id).await?.map(|group| group.definition.name).collect();
-    state.runtime.execute(Command::DeleteGroup(group.id)).await?;
+    state.execute(&caller, Command::DeleteGroup(group.id)).await?;
     Ok(Success::message(match aggregates[..] {
         [] => messages::GROUP_DELETED,
         _ => messages::GROUP_DELETED_MEMBER.with(aggregates.join(", ")),

@@ -12,6 +12,7 @@ use gpt_load_schema::{
 use super::{
     AdminState,
     body::{Fields, JsonBody},
+    caller::Caller,
     envelope::ApiResult,
     error::{ApiError, ErrorCode},
     groups::PathId,
@@ -24,7 +25,12 @@ const PRIORITIES: std::ops::RangeInclusive<i64> = -1000..=1000;
 
 /// Changes state, weight, priority and upstream, as far as the body names them; answers the key as it is then. Nothing is
 /// changed when a field is refused.
-pub(super) async fn change(state: web::Data<AdminState>, id: PathId<KeyId>, body: JsonBody) -> ApiResult {
+pub(super) async fn change(
+    state: web::Data<AdminState>,
+    caller: Caller,
+    id: PathId<KeyId>,
+    body: JsonBody,
+) -> ApiResult {
     let (id, mut fields) = (id.0, body.0);
     let unknown = || ApiError::saying(ErrorCode::NotFound, messages::KEY_UNKNOWN);
     let stored = state.store.key(id).await?.ok_or_else(unknown)?;
@@ -35,10 +41,10 @@ pub(super) async fn change(state: web::Data<AdminState>, id: PathId<KeyId>, body
     let traits = traits(&mut fields, &group)?;
     let order = order(&mut fields, state_now(&state, &stored))?;
     if traits != KeyTraits::default() {
-        state.runtime.execute(Command::UpdateKey(group.id, id, traits)).await?;
+        state.execute(&caller, Command::UpdateKey(group.id, id, traits)).await?;
     }
     if let Some(order) = order {
-        state.runtime.execute(Command::OrderKey(group.id, id, order)).await?;
+        state.execute(&caller, Command::OrderKey(group.id, id, order)).await?;
     }
     describe(&state, id).await
 }

@@ -101,7 +101,7 @@ fn truth(word: &str) -> Option<bool> {
 }
 
 /// A time in RFC 3339. Where a client sends the plus of the offset as it is, the query shows a blank.
-fn moment(text: &str) -> Option<Timestamp> {
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
     let parse = |text: &str| text.parse::<jiff::Timestamp>().ok();
     let at = parse(text).or_else(|| parse(&text.replace(' ', "+")))?;
     Some(Timestamp(at.as_millisecond()))

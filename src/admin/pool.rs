@@ -16,6 +16,7 @@ use serde_json::json;
 
 use super::{
     AdminState,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     groups::PathId,
@@ -106,9 +107,9 @@ pub(super) async fn show(state: web::Data<AdminState>, id: PathId, params: Param
 }
 
 /// `POST /api/groups/{id}/pool/accept`: what the pool guard holds back takes effect.
-pub(super) async fn accept(state: web::Data<AdminState>, id: PathId) -> ApiResult {
+pub(super) async fn accept(state: web::Data<AdminState>, caller: Caller, id: PathId) -> ApiResult {
     let group = standard_group(&state, id).await?;
-    match state.runtime.execute(Command::AcceptHeld(group.id)).await? {
+    match state.execute(&caller, Command::AcceptHeld(group.id)).await? {
         Reply::Changed { count, .. } => Success::data(&json!({"accepted_count": count})),
         _ => Err(ApiError::new(ErrorCode::InternalServerError)),
     }

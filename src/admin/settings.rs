@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::{
     AdminState,
     body::JsonBody,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode, FieldError},
     locale::{Text, language_of},
@@ -66,7 +67,7 @@ pub(super) async fn all(state: web::Data<AdminState>, request: HttpRequest) -> A
 }
 
 /// Stores the settings of the body, all or none.
-pub(super) async fn save(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn save(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let mut rows = BTreeMap::new();
     let mut problems = Vec::new();
     for (key, value) in body.0.into_members() {
@@ -81,7 +82,7 @@ pub(super) async fn save(state: web::Data<AdminState>, body: JsonBody) -> ApiRes
         return Err(refusal(&problems));
     }
     if !rows.is_empty() {
-        state.runtime.execute(Command::PutSettings(rows)).await?;
+        state.execute(&caller, Command::PutSettings(rows)).await?;
     }
     Ok(Success::message(messages::SETTINGS_SAVED))
 }

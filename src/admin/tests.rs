@@ -1,5 +1,6 @@
 //! The routes against a real store and running actors.
 
+mod audit;
 mod auth;
 mod copy;
 mod dashboard;
@@ -16,7 +17,9 @@ mod legacy;
 mod logs;
 mod policies;
 mod pool;
+mod roles;
 mod settings;
 mod sub_groups;
 mod support;
+mod tokens;
 mod validation;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
-use gpt_load_schema::{channel::Channel, key::KeyState, secret::Secret};
+use gpt_load_schema::{access::Role, channel::Channel, key::KeyState, secret::Secret};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -62,6 +62,9 @@ pub enum Command {
     /// Groups of a running node
     #[command(subcommand)]
     Groups(GroupsCommand),
+    /// Access tokens of a running node's management API
+    #[command(subcommand)]
+    Tokens(TokensCommand),
     /// Prove the keys of a file with a real, cheap call each; needs no node
     ValidateKeys(ValidateArgs),
     /// Show the effective configuration with the origin of each value, secrets masked
@@ -104,6 +107,43 @@ pub enum GroupsCommand {
     List(NodeArgs),
     /// Show one group in full
     Show(GroupArgs),
+}
+
+/// What to do with access tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokensCommand {
+    /// Show all access tokens; their values are known to nobody any more
+    List(NodeArgs),
+    /// Make an access token and print its value, this once
+    Create(TokenCreateArgs),
+    /// Delete an access token; its access ends at once
+    Delete(TokenDeleteArgs),
+}
+
+/// `tokens create`.
+#[derive(Args, Debug)]
+pub struct TokenCreateArgs {
+    /// Name, unique among the tokens
+    pub name: String,
+    /// What its holder may do: viewer (read everything except secrets) or admin (everything)
+    #[arg(long, default_value = "viewer", value_parser = role)]
+    pub role: Role,
+    /// Moment from which on it opens nothing, in RFC 3339, such as 2027-01-31T00:00:00Z [default: never]
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<String>,
+    /// Which node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// `tokens delete`.
+#[derive(Args, Debug)]
+pub struct TokenDeleteArgs {
+    /// Name or id of the token
+    pub token: String,
+    /// Which node
+    #[command(flatten)]
+    pub node: NodeArgs,
 }
 
 /// One group.
@@ -292,6 +332,10 @@ fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::from(text))
 }
 
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_word(text).ok_or_else(|| "roles are viewer and admin".to_owned())
+}
+
 fn first_state(text: &str) -> Result<KeyState, String> {
     match text.parse() {
         Ok(state @ (KeyState::Pending | KeyState::Active)) => Ok(state),
@@ -329,6 +373,9 @@ mod tests {
             "keys validate --group default --status invalid --concurrency 50 --url http://127.0.0.1:3001",
             "groups list -q",
             "groups show default",
+            "tokens list",
+            "tokens create ci --role admin --expires-at 2027-01-31T00:00:00Z --json",
+            "tokens delete ci",
             "validate-keys - --channel openai",
             "validate-keys keys.txt --channel gemini --upstream http://127.0.0.1:1 --model m --concurrency 50 --timeout 5",
             "config --write-docs",
@@ -363,6 +410,7 @@ mod tests {
             ("keys delete default --all --id 1", ErrorKind::ArgumentConflict),
             ("validate-keys keys.txt", ErrorKind::MissingRequiredArgument),
             ("validate-keys keys.txt --channel cohere", ErrorKind::ValueValidation),
+            ("tokens create ci --role root", ErrorKind::ValueValidation),
             ("stats --auth-key secret", ErrorKind::UnknownArgument),
             ("takeover --rollback --leave-unreadable", ErrorKind::ArgumentConflict),
             ("import", ErrorKind::MissingRequiredArgument),

@@ -20,6 +20,7 @@ pub mod panic_hook;
 mod progress;
 pub mod report;
 mod takeover;
+mod tokens;
 mod validate;
 
 #[cfg(test)]
@@ -86,6 +87,7 @@ async fn run_client(command: Command, OutputArgs { json, quiet }: OutputArgs) ->
             let (GroupsCommand::List(args) | GroupsCommand::Show(args::GroupArgs { node: args, .. })) = &command;
             groups::run(&command, &node(args)?).await
         }
+        Command::Tokens(command) => tokens::run(&command, &node(tokens::node_of(&command))?).await,
         Command::Health(args) => node_commands::health(node(&args.node)?, args.ready).await,
         Command::Stats(args) => node_commands::stats(&node(&args)?).await,
         Command::Blacklist(args) => node_commands::blacklist(&node(&args)?).await,

@@ -208,7 +208,7 @@ variables! {
             "允许的来源，* 表示全部。"
             "Origins that may call; * = all."
             "許可するオリジン。* はすべてを表します。"
-        ALLOWED_METHODS allowed_methods: Vec<String> = "GET,POST,PUT,DELETE,OPTIONS" {}
+        ALLOWED_METHODS allowed_methods: Vec<String> = "GET,POST,PUT,PATCH,DELETE,OPTIONS" {}
             "允许的方法。"
             "Methods that they may use."
             "許可するメソッド。"

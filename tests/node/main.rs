@@ -4,6 +4,7 @@
 
 mod aggregates;
 mod attempts;
+mod audit;
 mod bad_input;
 mod broken_key;
 mod budgets;
@@ -31,6 +32,7 @@ mod program;
 mod resources;
 mod resting;
 mod revoked;
+mod roles;
 mod secrets;
 mod secrets_of_a_run;
 mod set_ups;
@@ -39,5 +41,6 @@ mod takeover;
 mod tap;
 mod tasks_crash;
 mod tasks_keys;
+mod tokens;
 mod transport;
 mod validation;

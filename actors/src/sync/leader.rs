@@ -14,12 +14,14 @@ use gpt_load_schema::{
 
 use super::{Job, JobQueue, commit::Committer};
 use crate::{
+    audit::Audit,
     commands::{Command, CommandError, Order, Reply},
     group::{AcceptHeld, Adopt, Direct, Remove, Settle},
     groups::{Arrange, Directory, Groups, Member, Publish},
     pool::core::IdRange,
     respawn::{Gone, Link},
     tasks::Tasks,
+    tokens::Tokens,
 };
 
 /// Keys read, or added, at a time.
@@ -36,6 +38,8 @@ pub(crate) struct Leader {
     pub(crate) groups: Arc<Link<Groups>>,
     pub(crate) jobs: Arc<JobQueue>,
     pub(crate) tasks: Tasks,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) tokens: Arc<Tokens>,
 }
 
 impl From<Gone> for StoreError {
@@ -52,10 +56,11 @@ impl Leader {
         self.reload().await
     }
 
-    /// Reads settings, groups and policies, fills the pools of groups that are new here, then publishes.
+    /// Reads settings, groups, policies and access tokens, fills the pools of groups that are new here, then publishes.
     pub(crate) async fn reload(&self) -> StoreResult<()> {
         let (groups, rows) = (self.store.groups().await?, self.store.settings().await?);
         let policies = self.active_policies().await?;
+        self.tokens.replace(self.store.access_tokens().await?);
         self.groups.ask(Arrange { groups, rows, policies }).await?;
         for member in self.directory.members().iter().filter(|member| !member.shared.is_filled()) {
             self.fill(member).await?;
@@ -85,23 +90,26 @@ impl Leader {
         let now = Timestamp::now();
         let forgotten =
             self.committer.write(|writer| async move { writer.prune_resources(now, PRUNE_BATCH).await }).await?;
-        Ok(self.prune_logs().await? || forgotten >= u64::from(PRUNE_BATCH))
+        let is_full = |deleted: u64| deleted >= u64::from(PRUNE_BATCH);
+        Ok(self.prune_logs().await? | is_full(self.prune_audit().await?) | is_full(forgotten))
+    }
+
+    async fn prune_audit(&self) -> StoreResult<u64> {
+        let days = self.directory.system().map_or(0, |settings| settings.audit_log_retention_days);
+        let Some(before) = end_of_retention(days) else { return Ok(0) };
+        self.committer.write(|writer| async move { writer.prune_audit(before, PRUNE_BATCH).await }).await
     }
 
     async fn prune_logs(&self) -> StoreResult<bool> {
         let days = self.directory.system().map_or(0, |settings| settings.request_log_retention_days);
-        if days == 0 {
-            return Ok(false);
-        }
-        let retention = DAY.saturating_mul(u32::try_from(days).unwrap_or(u32::MAX));
-        let before = Timestamp::now() - retention;
+        let Some(before) = end_of_retention(days) else { return Ok(false) };
         let deleted =
             self.committer.write(|writer| async move { writer.prune_logs(before, PRUNE_BATCH).await }).await?;
         Ok(deleted >= u64::from(PRUNE_BATCH))
     }
 
-    /// Carries out a management write.
-    pub(crate) async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
+    /// Carries out a management write, without a note in the audit log.
+    pub(super) async fn carry_out(&self, command: Command) -> Result<Reply, CommandError> {
         match command {
             Command::CreateGroup(definition) => self.create_group(&definition).await,
             Command::UpdateGroup(id, definition) => self.update_group(id, &definition).await,
@@ -147,6 +155,9 @@ impl Leader {
             Command::UpdatePolicy(id, definition) => self.update_policy(id, &definition).await,
             Command::DeletePolicy(id) => self.delete_policy(id).await,
             Command::SetGroupPolicies(group, links) => self.set_group_policies(group, &links).await,
+            Command::CreateToken { definition, prefix, hash } => self.create_token(&definition, &prefix, &hash).await,
+            Command::UpdateToken(id, definition) => self.update_token(id, &definition).await,
+            Command::DeleteToken(id) => self.delete_token(id).await,
         }
     }
 
@@ -340,6 +351,14 @@ impl Leader {
         self.directory.member(group).ok_or(StoreError::NotFound("group"))
     }
 
+    /// Brings all that a group's pool knows into the database, where it has one.
+    pub(super) async fn settle_group(&self, group: GroupId) -> StoreResult<()> {
+        match self.directory.member(group) {
+            Some(member) => self.settle(&member).await,
+            None => Ok(()),
+        }
+    }
+
     /// Brings all that the group's pool knows into the database.
     async fn settle(&self, member: &Member) -> StoreResult<()> {
         member.link.ask(Settle).await?;
@@ -374,6 +393,12 @@ impl Leader {
         let records = Arc::new(keys);
         Ok(count(member.link.ask(Adopt { records, all_of, more_follow }).await?))
     }
+}
+
+/// The moment before which rows are past their retention; `None` when they are kept for ever.
+fn end_of_retention(days: u64) -> Option<Timestamp> {
+    let days = u32::try_from(days).unwrap_or(u32::MAX);
+    (days > 0).then(|| Timestamp::now() - DAY.saturating_mul(days))
 }
 
 fn count(items: usize) -> i64 {

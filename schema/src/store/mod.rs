@@ -3,6 +3,8 @@
 //! [`Store`] reads; [`Writer`] writes on behalf of one leadership epoch, and a stale epoch writes nothing. Calls run to
 //! their end also when their future is dropped; calls that work in batches stop after the batch under way.
 
+mod access_tokens;
+mod audit;
 mod claim;
 mod commit;
 mod dialect;
@@ -36,6 +38,7 @@ use std::{path::Path, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    audit::AuditFilter,
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
@@ -223,6 +226,11 @@ impl Store {
     /// A writer for `epoch`.
     pub fn writer(&self, epoch: i64) -> Writer {
         Writer { engine: Arc::clone(&self.engine), epoch }
+    }
+
+    /// The lookup hash of a text, as it is stored of what is only ever compared: 64 lower-case hex digits.
+    pub fn lookup_hash(&self, text: &str) -> String {
+        self.engine.vault.hash(text)
     }
 
     /// Whether secrets are stored encrypted.

@@ -202,6 +202,41 @@ diesel::table! {
 }
 
 diesel::table! {
+    access_tokens (id) {
+        id -> BigInt,
+        name -> Text,
+        role -> Text,
+        prefix -> Text,
+        token_hash -> Text,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit_log (id) {
+        id -> BigInt,
+        time -> BigInt,
+        actor_kind -> Text,
+        actor_id -> Nullable<BigInt>,
+        actor_name -> Text,
+        role -> Text,
+        address -> Text,
+        request_id -> Text,
+        action -> Text,
+        subject_type -> Text,
+        subject_id -> Nullable<BigInt>,
+        subject_name -> Text,
+        values_before -> Nullable<Text>,
+        values_after -> Nullable<Text>,
+        outcome -> Text,
+        error -> Text,
+    }
+}
+
+diesel::table! {
     takeovers (source) {
         source -> Text,
         progress -> Text,

@@ -1,5 +1,6 @@
 //! The store's behaviour, the same on every database; [`Fixture`] alone knows which one it is.
 
+mod access;
 mod commit;
 mod groups;
 mod keys;
