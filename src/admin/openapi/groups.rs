@@ -32,7 +32,7 @@ fn of_groups() -> Vec<Operation> {
         Operation::new("get", "/api/channel-types", "listChannelTypes", "Formats of providers that groups may have")
             .data::<Vec<ChannelWord>>(),
         Operation::new("get", "/api/groups", "listGroups", "Every group, by sort")
-            .query("wrap", json!({"type": "string", "enum": ["1"]}), "`data` is then `{\"groups\": […]}`.")
+            .text("For scripts of earlier programs: with `wrap=1`, `data` is `{\"groups\": […]}`.")
             .data::<GroupList>(),
         Operation::new("post", "/api/groups", "createGroup", "Makes a group")
             .body::<GroupCreate>(group)

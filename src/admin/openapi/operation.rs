@@ -70,6 +70,8 @@ pub(super) struct Operation {
     /// Answers other than 200 that are no errors.
     pub(super) more: Vec<(StatusCode, &'static str, SchemaOf)>,
     pub(super) errors: Vec<ErrorCode>,
+    /// What a body is answered that does not decode.
+    pub(super) malformed: ErrorCode,
     /// Schema of every error, where it is not the envelope.
     pub(super) error_shape: Option<SchemaOf>,
 }
@@ -89,6 +91,7 @@ impl Operation {
             answer: Answer::Message,
             more: Vec::new(),
             errors: Vec::new(),
+            malformed: ErrorCode::InvalidJson,
             error_shape: None,
         }
     }
@@ -171,6 +174,11 @@ impl Operation {
         self
     }
 
+    /// A body that does not decode is answered so.
+    pub(super) fn malformed(self, malformed: ErrorCode) -> Self {
+        Self { malformed, ..self }
+    }
+
     /// Errors look like `T`.
     pub(super) fn errors_as<T: JsonSchema>(self) -> Self {
         Self { error_shape: Some(schema_of::<T>), ..self }
@@ -188,7 +196,7 @@ impl Operation {
             codes.push(ErrorCode::BadRequest);
         }
         if self.body.is_some() {
-            codes.extend([ErrorCode::InvalidJson, ErrorCode::PayloadTooLarge]);
+            codes.extend([self.malformed, ErrorCode::PayloadTooLarge]);
         }
         if self.access == Access::Management {
             codes.extend([

@@ -82,8 +82,8 @@ struct Health {
     /// Such as `1h2m3.5s`.
     uptime: String,
     version: String,
-    #[schemars(default)]
-    warnings: Vec<String>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    warnings: Option<Vec<String>>,
 }
 
 #[derive(JsonSchema)]

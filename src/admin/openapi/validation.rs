@@ -13,7 +13,7 @@ use crate::admin::error::ErrorCode::{
 
 pub(super) fn operations() -> Vec<Operation> {
     let increment = || json!({"time_window_hours": 24, "include_states": ["pending", "invalid"], "concurrency": 5});
-    let lenient = |operation: Operation| operation.errors(&[BadRequest, TaskInProgress, ServiceUnavailable]);
+    let lenient = |operation: Operation| operation.malformed(BadRequest).errors(&[TaskInProgress, ServiceUnavailable]);
     vec![
         Operation::new(
             "post",
@@ -101,21 +101,21 @@ pub(super) struct Task {
     /// `0001-01-01T00:00:00Z` when there was none.
     started_at: Time,
     /// Node that does the work.
-    #[schemars(default)]
-    owner: String,
-    #[schemars(default)]
-    group_name: String,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    group_name: Option<String>,
     /// What it brought, by name; after a failure, until then.
-    #[schemars(default)]
-    result: std::collections::BTreeMap<String, Count>,
-    #[schemars(default)]
-    error: String,
-    #[schemars(default)]
-    is_cancelled: bool,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    result: Option<std::collections::BTreeMap<String, Count>>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    is_cancelled: Option<bool>,
     #[schemars(skip_serializing_if = "Option::is_none")]
     finished_at: Option<Time>,
-    #[schemars(default)]
-    duration_seconds: f64,
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    duration_seconds: Option<f64>,
 }
 
 #[derive(JsonSchema)]
