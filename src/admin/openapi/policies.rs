@@ -242,7 +242,6 @@ struct MatchedRule {
 struct KeyFate {
     /// `none`, `as_class`, `spare`, `degrade`, `disable`, `invalidate`, `rest`.
     action: String,
-    #[schemars(skip_serializing_if = "Option::is_none")]
     duration: Option<String>,
 }
 
@@ -262,7 +261,7 @@ struct RequestFate {
 struct ClientFate {
     /// `refusal`, `answer`, `as_class`, `this_answer`, `next_attempt`.
     gets: String,
-    #[schemars(skip_serializing_if = "Option::is_none")]
+    /// `null` when nobody knows yet.
     status: Option<u16>,
     #[schemars(skip_serializing_if = "Option::is_none")]
     code: Option<String>,

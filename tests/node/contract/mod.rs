@@ -120,5 +120,5 @@ fn fits(template: &str, path: &str) -> bool {
 /// The body of the first case of an operation that succeeds, and its path.
 fn good_case(id: &str) -> (&'static str, &'static str) {
     let row = rows().find(|(operation, _, _, expected)| *operation == id && *expected == "200");
-    row.map_or_else(|| panic!("no good case of {id}"), |(_, path, body, _)| (path, body))
+    row.map_or_else(|| panic!("no good case of {id}"), |(_, path, body, _)| (*path, *body))
 }
