@@ -8,7 +8,7 @@ DOUBLE_ADDR ?= 127.0.0.1:4010
 GPT_LOAD = $(or $(wildcard $(PROGRAMS)/gpt-load),$(CARGO) run --locked --bin gpt-load --)
 
 .DEFAULT_GOAL := help
-.PHONY: help run try double build dev test sdk-test lint fmt bench bench-selection soak fuzz clean docs \
+.PHONY: help run try double build dev test sdk-test api-test lint fmt bench bench-selection soak fuzz clean docs \
         health stats blacklist reset-keys validate-keys
 
 help: ## List the targets
@@ -35,14 +35,19 @@ build: ## Build all programs for release
 dev: ## Start a debug build with LOG_LEVEL=debug
 	LOG_LEVEL=$${LOG_LEVEL:-debug} $(CARGO) run --bin gpt-load
 
-test: ## Run every test: Rust, then the official Python SDKs against a node
+test: ## Run every test: Rust, then the official Python SDKs and made-up requests against a node
 	$(CARGO) test --locked --workspace
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
 	tests/run-sdk.sh $(or $(CARGO_TARGET_DIR),target)/debug
+	tests/run-schemathesis.sh $(or $(CARGO_TARGET_DIR),target)/debug
 
 sdk-test: ## Run the official Python SDKs against a debug build (python3; packages come from PyPI)
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
 	tests/run-sdk.sh $(or $(CARGO_TARGET_DIR),target)/debug $(ARGS)
+
+api-test: ## Make up requests from the OpenAPI document for a debug build (schemathesis; python3, packages from PyPI)
+	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
+	tests/run-schemathesis.sh $(or $(CARGO_TARGET_DIR),target)/debug $(ARGS)
 
 lint: ## Check format, lints, licences and shell scripts
 	@$(CARGO) fmt --all -- --check || { echo "lint: 'make fmt' puts the format right" >&2; exit 1; }
@@ -72,7 +77,7 @@ fuzz: ## Fuzz whatever parses outside input, a minute per target (nightly toolch
 	@for target in $$($(CARGO) +nightly fuzz list); do \
 	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
 
-docs: ## Write the generated documents again (configuration) and build the code's own
+docs: ## Write the generated documents again (configuration, docs/openapi.json) and build the code's own
 	$(CARGO) run --locked --bin gpt-load -- config --write-docs
 	$(CARGO) doc --locked --workspace --no-deps
 

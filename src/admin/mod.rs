@@ -4,7 +4,7 @@
 //! `health`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard`, `dashboard_chart` and `group_stats`
 //! show what was, `sub_groups`, `copy` and `key_notes` change a little, `integration` answers holders of proxy keys.
 //! `tokens` and `audit` are about who may do what, and who did. `endpoint`, [`auth`] and `caller` stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
-//! `messages` hold what people read.
+//! `messages` hold what people read. [`openapi`] describes all of it.
 
 mod audit;
 pub mod auth;
@@ -42,6 +42,7 @@ mod log_object;
 mod login;
 mod logs;
 mod messages;
+pub mod openapi;
 mod policies;
 mod policies_dry_run;
 mod policies_input;
@@ -85,6 +86,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(Endpoint::at(integration::GROUP_PATH).any(integration::of_group).open())
         .service(
             web::scope("/api")
+                .service(Endpoint::at("/openapi.json").get(openapi::show).guarded())
                 .service(Endpoint::at("/auth/login").post(login::login).open())
                 .service(Endpoint::at("/auth/me").get(login::me).guarded())
                 .service(Endpoint::at("/tokens").get(tokens::all).post(tokens::create).admin())

@@ -15,6 +15,7 @@ mod key_tasks;
 mod keys;
 mod legacy;
 mod logs;
+mod openapi;
 mod policies;
 mod pool;
 mod roles;

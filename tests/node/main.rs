@@ -11,6 +11,7 @@ mod budgets;
 mod cancellation;
 mod clients;
 mod connections;
+mod contract;
 mod crash;
 mod crowd;
 mod edges;
