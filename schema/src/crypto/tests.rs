@@ -75,7 +75,10 @@ fn the_highest_data_key_encrypts_and_all_known_ones_read() {
         assert_eq!(vault.open(PLACE, stored).expect("opens").expose(), "sk-secret");
     }
     assert_eq!(vault.in_plain().hash("sk-secret"), vault.hash("sk-secret"));
-    assert_eq!((vault.in_plain().current_key(), data_key_of("sk-secret"), data_key_of("v2:x:AAAA")), (None, None, None));
+    assert_eq!(
+        (vault.in_plain().current_key(), data_key_of("sk-secret"), data_key_of("v2:x:AAAA")),
+        (None, None, None)
+    );
 }
 
 #[test]

@@ -28,15 +28,14 @@ use crate::{
 /// The name under which the progress of a take-over in place is stored.
 pub(super) const NAME: &str = "in place";
 
-/// Copies the tables of the old program in the file at `path` and puts the copies in their places; answers what was done,
-/// and the vault of the database.
+/// Copies the tables of the old program in the file at `path` and puts the copies in their places; answers what was done.
 pub(in crate::store) async fn take_over(
     path: &str,
     passphrase: Option<Secret>,
     fresh: Derivation,
     options: Options,
     watch: &mut Watch,
-) -> StoreResult<(Report, Arc<Vault>)> {
+) -> StoreResult<Report> {
     let passphrase = passphrase.filter(|passphrase| !passphrase.expose().is_empty());
     let derived = passphrase.clone();
     let cipher = Arc::new(blocking(move || Ok(LegacyCipher::new(derived.as_ref()))).await?);
@@ -49,8 +48,7 @@ pub(in crate::store) async fn take_over(
     let (vault, progress) = begin(path, passphrase, fresh, generation, watch).await?;
     let opened = path.to_owned();
     let connection = blocking(move || Ok(open_sqlite(&opened)?)).await?;
-    let vault = Arc::new(vault);
-    let mut target = Target::Staged { connection: AsyncSqlite::new(connection), vault: Arc::clone(&vault) };
+    let mut target = Target::Staged { connection: AsyncSqlite::new(connection), vault };
     let mut source = SqliteSource::open(path).await?;
     let mut copying =
         Copying { source: &mut source, target: &mut target, name: NAME, cipher, options, progress, watch };
@@ -69,7 +67,7 @@ pub(in crate::store) async fn take_over(
                     .to_owned(),
             ));
         };
-        Ok((progress.report, vault))
+        Ok(progress.report)
     })
     .await
 }
@@ -81,7 +79,7 @@ async fn begin(
     fresh: Derivation,
     generation: &'static str,
     watch: &mut Watch,
-) -> StoreResult<(Vault, Progress)> {
+) -> StoreResult<(Arc<Vault>, Progress)> {
     let path = path.to_owned();
     let staged = format!("{STAGED}takeovers");
     let resumed = {

@@ -1,5 +1,7 @@
 //! The tables that are filled beside those of the old program.
 
+use std::sync::Arc;
+
 use diesel::{
     Connection, QueryableByName, RunQueryDsl, SqliteConnection,
     connection::SimpleConnection,
@@ -88,8 +90,9 @@ impl Template {
         fresh: &Derivation,
         name: &str,
         progress: &Progress,
-    ) -> StoreResult<Vault> {
+    ) -> StoreResult<Arc<Vault>> {
         let (keys, vault) = unlock::make(passphrase, fresh, Timestamp::now());
+        let vault = Arc::new(vault);
         let mut statements = Vec::new();
         for table in objects(&mut self.connection, "table")? {
             statements.push(located(&table, "TABLE", |name| format!(r#"db."{name}""#))?);
@@ -156,8 +159,8 @@ pub(super) fn stored_progress(
 }
 
 /// The vault behind the tables that are being filled. Blocks for the derivation.
-pub(super) fn vault(connection: &mut SqliteConnection, passphrase: Option<&Secret>) -> StoreResult<Vault> {
+pub(super) fn vault(connection: &mut SqliteConnection, passphrase: Option<&Secret>) -> StoreResult<Arc<Vault>> {
     let rows: Vec<unlock::KeyRow> =
         sql_query(format!(r#"SELECT * FROM "{STAGED}encryption_keys" ORDER BY id"#)).load(connection)?;
-    unlock::open(&rows, passphrase)
+    unlock::open(&rows, passphrase).map(|opened| opened.vault)
 }
