@@ -31,6 +31,7 @@ mod program;
 mod resources;
 mod resting;
 mod revoked;
+mod rotation;
 mod secrets;
 mod secrets_of_a_run;
 mod set_ups;

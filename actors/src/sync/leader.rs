@@ -46,7 +46,8 @@ impl Leader {
     /// Makes the built-in policies in a new database, fills all pools, then publishes.
     pub(crate) async fn start(&self) -> StoreResult<()> {
         self.make_default_policies().await?;
-        self.reload().await
+        self.reload().await?;
+        self.resume_rotation().await
     }
 
     /// Reads settings, groups and policies, fills the pools of groups that are new here, then publishes.
@@ -74,7 +75,7 @@ impl Leader {
         for member in self.directory.members().iter() {
             self.resync(member.group.id).await?;
         }
-        Ok(())
+        self.resume_rotation().await
     }
 
     /// Deletes a few log rows past their retention and resources past their time; answers whether there may be more.
@@ -131,6 +132,7 @@ impl Leader {
                 self.show().await;
                 Ok(Reply::Done)
             }
+            Command::RotateDataKey => self.rotate_data_key().await,
             Command::CreatePolicy(definition) => self.create_policy(&definition).await,
             Command::UpdatePolicy(id, definition) => self.update_policy(id, &definition).await,
             Command::DeletePolicy(id) => self.delete_policy(id).await,

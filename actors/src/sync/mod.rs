@@ -4,6 +4,7 @@ pub(crate) mod commit;
 pub(crate) mod leader;
 pub(crate) mod logs;
 mod policies;
+mod rotation;
 
 use std::{
     collections::VecDeque,
@@ -39,6 +40,9 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 const PRUNE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How often due keys are looked for; each group has a pace of its own on top.
 const VALIDATE_EVERY: Duration = Duration::from_millis(250);
+/// Time for others between two batches of a rotation, and after one that failed.
+const ROTATE_PAUSE: Duration = Duration::from_millis(10);
+const ROTATE_AGAIN: Duration = Duration::from_secs(10);
 /// Wait before a pool is compared with the database again after that failed.
 const RESYNC_AGAIN: Duration = Duration::from_secs(1);
 
@@ -59,6 +63,8 @@ pub(crate) enum Job {
     Commit,
     /// Delete some log rows and resources whose time is over.
     Prune,
+    /// Bring some stored secrets under the latest data key.
+    Rotate,
     /// Compare a group's pool with the database.
     Resync(GroupId),
     /// Compare everything with the database.
@@ -233,6 +239,14 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
             Ok(true) => return Done::Again(Job::Prune, Duration::from_millis(10)),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "log rows and resources whose time is over stay for now"),
+        },
+        Job::Rotate => match leader.continue_rotation().await {
+            Ok(true) => return Done::Again(Job::Rotate, ROTATE_PAUSE),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the rotation of the data key goes on later");
+                return Done::Again(Job::Rotate, ROTATE_AGAIN);
+            }
         },
         Job::Resync(group) => {
             if let Err(error) = leader.resync(group).await {

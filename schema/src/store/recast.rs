@@ -218,7 +218,7 @@ impl Store {
 }
 
 pub(super) async fn stored(engine: &Engine) -> StoreResult<Option<RecastRow>> {
-    read!(engine, |conn| { Ok(recasts::table.find(ONLY).select(RecastRow::as_select()).first(conn).await.optional()?) })
+    read!(engine, |conn| Ok(recasts::table.find(ONLY).select(RecastRow::as_select()).first(conn).await.optional()?))
 }
 
 /// Within a transaction: makes `$row` the recast.

@@ -34,6 +34,8 @@ const GUARDED: [(&str, &str); 35] = [
     ("GET", "/api/dashboard/stats"),
     ("GET", "/api/dashboard/chart"),
     ("GET", "/api/dashboard/encryption-status"),
+    ("GET", "/api/encryption"),
+    ("POST", "/api/encryption/rotate"),
     ("GET", "/api/logs"),
     ("GET", "/api/logs/export"),
     ("GET", "/api/logs/00000000-0000-7000-8000-000000000000/attempts"),

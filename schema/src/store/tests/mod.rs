@@ -1,6 +1,7 @@
 //! The store's behaviour, the same on every database; [`Fixture`] alone knows which one it is.
 
 mod commit;
+mod encryption;
 mod groups;
 mod keys;
 mod log_queries;
