@@ -220,16 +220,20 @@ impl Store {
                     Ok((migrate::inspect_sqlite(&inspected)?, turn))
                 })
                 .await?;
+                let mut known = None;
                 if found == Found::Legacy {
                     // On the heap: it is large, and rare.
-                    Box::pin(take_over(&path, &passphrases, &fresh)).await?;
+                    known = Box::pin(take_over(&path, &passphrases, &fresh)).await?;
                 }
                 let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
                 if found == Found::Nothing {
                     migrate(path.clone()).await?;
                 }
                 let pools = pool::sqlite_pools(&path).await?;
-                let opened = unlock::unlock(&pools, passphrases, fresh).await?;
+                let opened = match known {
+                    Some(opened) => opened,
+                    None => unlock::unlock(&pools, passphrases, fresh).await?,
+                };
                 // An existing database is not touched before its passphrase is known to be right.
                 if found != Found::Nothing {
                     migrate(path).await?;
@@ -276,14 +280,15 @@ impl Store {
     }
 }
 
-/// Takes an older program's database over with the passphrase that opens it.
-async fn take_over(path: &str, passphrases: &Passphrases, fresh: &Derivation) -> StoreResult<()> {
+/// Takes an older program's database over with the passphrase that opens it; answers the keys unless the passphrase is to be
+/// changed yet.
+async fn take_over(path: &str, passphrases: &Passphrases, fresh: &Derivation) -> StoreResult<Option<Opened>> {
     let Passphrases { current, previous } = passphrases.clone();
     match takeover::take_over_loudly(path, current, fresh.clone()).await {
         Err(StoreError::Encryption(_)) if previous.is_some() => {
-            takeover::take_over_loudly(path, previous, fresh.clone()).await
+            takeover::take_over_loudly(path, previous, fresh.clone()).await.map(|_| None)
         }
-        result => result,
+        result => result.map(Some),
     }
 }
 

@@ -157,6 +157,11 @@ pub(super) struct Opened {
 }
 
 impl Opened {
+    /// The rows as they were read, or are to be stored.
+    pub(super) fn rows(&self) -> Vec<KeyRow> {
+        self.keys.iter().map(|(row, ..)| row.clone()).collect()
+    }
+
     /// The rows of the same keys under `wrapping`.
     pub(super) fn rows_under(&self, wrapping: &Wrapping) -> Vec<KeyRow> {
         self.keys.iter().map(|(row, purpose, key)| wrapping.row(row.id, *purpose, key, row.created_at)).collect()
@@ -175,10 +180,11 @@ pub(super) async fn unlock(pools: &Pools, passphrases: Passphrases, fresh: Deriv
     let mut stored = load(pools).await?;
     if stored.is_empty() {
         let (made_for, derivation) = (passphrases.current.clone(), fresh.clone());
-        let (rows, _) = blocking(move || Ok(make(made_for.as_ref(), &derivation, Timestamp::now()))).await?;
-        // Of two nodes that start on an empty database one comes second and takes what the first has stored.
-        match insert(pools, rows).await {
-            Ok(()) | Err(StoreError::Duplicate(_)) => {}
+        let made = blocking(move || Ok(make(made_for.as_ref(), &derivation, Timestamp::now()))).await?;
+        match insert(pools, made.rows()).await {
+            Ok(()) => return Ok(made),
+            // Of two nodes that start on an empty database one comes second and takes what the first has stored.
+            Err(StoreError::Duplicate(_)) => {}
             Err(error) => return Err(error),
         }
         stored = load(pools).await?;
@@ -261,16 +267,20 @@ async fn replace(pools: &Pools, former: &[KeyRow], rows: Vec<KeyRow>) -> StoreRe
     }
 }
 
-/// The rows of a new database, and the vault that they make. Blocks for the derivation.
-pub(super) fn make(passphrase: Option<&Secret>, derivation: &Derivation, now: Timestamp) -> (Vec<KeyRow>, Vault) {
+/// The keys of a new database. Blocks for the derivation.
+pub(super) fn make(passphrase: Option<&Secret>, derivation: &Derivation, now: Timestamp) -> Opened {
     let lookup = random_key();
+    let vault = Vault::plain(&lookup);
     let Some(passphrase) = passphrase else {
-        return (vec![bare(LOOKUP_ID, Purpose::Lookup, &lookup, now.0)], Vault::plain(&lookup));
+        let row = bare(LOOKUP_ID, Purpose::Lookup, &lookup, now.0);
+        return Opened { vault: Arc::new(vault), wrapping: None, keys: vec![(row, Purpose::Lookup, lookup)] };
     };
     let wrapping = Wrapping::derive(derivation.clone(), passphrase);
     let (data_row, data) = wrapping.fresh_data_key(DATA_ID, now);
-    let rows = vec![wrapping.row(LOOKUP_ID, Purpose::Lookup, &lookup, now.0), data_row];
-    (rows, Vault::encrypting(DATA_ID, &data, &lookup))
+    vault.learn(DATA_ID, &data);
+    let lookup_row = wrapping.row(LOOKUP_ID, Purpose::Lookup, &lookup, now.0);
+    let keys = vec![(lookup_row, Purpose::Lookup, lookup), (data_row, Purpose::Data, data)];
+    Opened { vault: Arc::new(vault), wrapping: Some(Arc::new(wrapping)), keys }
 }
 
 fn bare(id: i64, purpose: Purpose, key: &KeyBytes, created_at: i64) -> KeyRow {

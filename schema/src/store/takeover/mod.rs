@@ -32,6 +32,7 @@ use super::{
     dsn::{Dsn, DsnError},
     migrate::{self, Found},
     pool::{self, StoreRuntime, blocking},
+    unlock::Opened,
 };
 use crate::{crypto::envelope::Derivation, secret::Secret, takeover::Report, time::Timestamp};
 
@@ -90,7 +91,7 @@ impl Store {
                 if found != Found::Legacy {
                     return Ok(None);
                 }
-                let report = take_over(&path, passphrase, Derivation::fresh(), options, &mut watch).await?;
+                let (report, _) = take_over(&path, passphrase, Derivation::fresh(), options, &mut watch).await?;
                 Ok(Some(report))
             })
             .await
@@ -160,8 +161,9 @@ impl Writer {
     }
 }
 
-/// [`take_over`] with everything said on the log, a few lines for each stage and the report.
-pub(super) async fn take_over_loudly(path: &str, passphrase: Option<Secret>, fresh: Derivation) -> StoreResult<()> {
+/// [`take_over`] with everything said on the log, a few lines for each stage and the report; answers the database's
+/// keys.
+pub(super) async fn take_over_loudly(path: &str, passphrase: Option<Secret>, fresh: Derivation) -> StoreResult<Opened> {
     let mut said = ("", -1);
     let mut watch: Watch = Box::new(move |moment: Moment| {
         let tenth = if moment.total == 0 { 10 } else { moment.done * 10 / moment.total };
@@ -170,12 +172,12 @@ pub(super) async fn take_over_loudly(path: &str, passphrase: Option<Secret>, fre
             tracing::info!(stage = moment.stage, done = moment.done, total = moment.total, "taking over");
         }
     });
-    let report = take_over(path, passphrase, fresh, Options::default(), &mut watch).await?;
+    let (report, opened) = take_over(path, passphrase, fresh, Options::default(), &mut watch).await?;
     tracing::info!("the database of an older GPT-Load was taken over; its tables are there as legacy_*");
     for line in report.to_string().lines() {
         tracing::info!("{line}");
     }
-    Ok(())
+    Ok(opened)
 }
 
 fn sqlite_path(dsn: &str) -> StoreResult<String> {

@@ -21,7 +21,8 @@ async fn open(path: &str, passphrase: Option<&str>) -> StoreResult<Store> {
 async fn take_over_with(path: &str, passphrase: Option<&str>, options: Options, watch: Watch) -> StoreResult<Report> {
     let (path, passphrase, mut watch) = (path.to_owned(), passphrase.map(Secret::from), watch);
     let runtime = StoreRuntime::start()?;
-    let taking = async move { take_over(&path, passphrase, Derivation::with_rounds(2), options, &mut watch).await };
+    let taking =
+        async move { Ok(take_over(&path, passphrase, Derivation::with_rounds(2), options, &mut watch).await?.0) };
     runtime.run(taking).await
 }
 
