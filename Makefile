@@ -9,7 +9,7 @@ GPT_LOAD = $(or $(wildcard $(PROGRAMS)/gpt-load),$(CARGO) run --locked --bin gpt
 
 .DEFAULT_GOAL := help
 .PHONY: help run try double build dev test sdk-test api-test lint fmt bench bench-selection soak fuzz clean docs \
-        health stats blacklist reset-keys validate-keys
+        health stats blacklist reset-keys validate-keys migrate-keys
 
 help: ## List the targets
 	@echo "GPT-Load: make run starts a node, make try shows one at work."
@@ -98,3 +98,6 @@ reset-keys: ## Make all disabled and invalid keys of the default group active ag
 
 validate-keys: ## Prove keys: make validate-keys ARGS="keys.txt --channel openai"
 	@$(GPT_LOAD) validate-keys $(or $(ARGS),--help)
+
+migrate-keys: ## Encrypt, decrypt or rekey the database of a stopped node: make migrate-keys ARGS="--to-file key"
+	@$(GPT_LOAD) migrate-keys $(or $(ARGS),--help)

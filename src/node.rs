@@ -23,6 +23,7 @@ use gpt_load_schema::{
     time::Timestamp,
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::interval};
+use zeroize::Zeroizing;
 
 use crate::{
     admin::{AdminState, AppFacts},
@@ -53,7 +54,8 @@ pub struct Node {
     config: SharedConfig,
     concurrency: ConcurrencyLimit,
     management_key: Secret,
-    greeting: String,
+    /// At the first start it holds generated keys.
+    greeting: Zeroizing<String>,
     _claim: Claim,
 }
 
@@ -78,7 +80,8 @@ impl Node {
         let url = public_url(config, address);
 
         let claim = Claim::of(&config.database_dsn, &config.node_name)?;
-        let store = Store::open(&config.database_dsn, config.encryption_key.as_ref()).await?;
+        let passphrases = (config.encryption_key.as_ref(), config.encryption_key_previous.as_ref());
+        let store = Store::open_changing(&config.database_dsn, passphrases.0, passphrases.1).await?;
         let management_key = management_key::obtain(config.auth_key.as_ref(), &config.data_dir)?;
         let shared = SharedConfig::new(config.clone());
         let table = Arc::new(Table::new(outbound_proxies, config.allow_link_local_upstreams));
@@ -156,7 +159,7 @@ impl Node {
             config: shared,
             concurrency,
             management_key: management_key.secret,
-            greeting,
+            greeting: Zeroizing::new(greeting),
             _claim: claim,
         })
     }

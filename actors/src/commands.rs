@@ -77,6 +77,8 @@ pub enum Command {
     DeletePolicy(PolicyId),
     /// Replace the policies of a group.
     SetGroupPolicies(GroupId, Vec<PolicyLink>),
+    /// Make a fresh data key and bring stored secrets under it, in the background.
+    RotateDataKey,
     /// Store settings (validated), raw text by key; `None` = back to the default.
     PutSettings(BTreeMap<String, Option<String>>),
     /// Add an access token (validated).
@@ -118,6 +120,7 @@ impl fmt::Debug for Command {
             // People note all sorts of things, passwords among them.
             Self::SetKeyNotes(key, _) => write!(f, "SetKeyNotes({key})"),
             Self::AcceptHeld(group) => write!(f, "AcceptHeld({group})"),
+            Self::RotateDataKey => f.write_str("RotateDataKey"),
             Self::CreatePolicy(definition) => write!(f, "CreatePolicy({definition:?})"),
             Self::UpdatePolicy(id, definition) => write!(f, "UpdatePolicy({id}, {definition:?})"),
             Self::DeletePolicy(id) => write!(f, "DeletePolicy({id})"),
@@ -155,6 +158,11 @@ pub enum Reply {
     Policy(Box<Policy>),
     /// The access token as it is now.
     Token(Box<AccessToken>),
+    /// A rotation of the data key is under way.
+    Rotation {
+        /// Whether this command began it.
+        begun: bool,
+    },
     /// Keys added.
     Added {
         /// New keys.

@@ -335,5 +335,14 @@ texts! {
         "Set the former ENCRYPTION_KEY, or run gpt-load migrate-keys --from --to",
         "以前の ENCRYPTION_KEY に戻すか、migrate-keys --from --to を実行してください";
 
+    NOT_ENCRYPTING =
+        "数据未加密，没有可更换的数据密钥；请先运行 migrate-keys --to 启用加密",
+        "Stored secrets are not encrypted, so there is no data key to rotate; gpt-load migrate-keys --to encrypts them",
+        "データは暗号化されていないため、更新するデータキーがありません。先に migrate-keys --to で暗号化してください";
+    ROTATION_RUNNING =
+        "数据密钥正在更换，请等待其完成",
+        "A rotation of the data key is running; wait for its end",
+        "データキーの更新中です。完了をお待ちください";
+
     SETTINGS_SAVED = "设置已保存", "Settings saved", "設定を保存しました";
 }

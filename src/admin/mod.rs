@@ -13,6 +13,7 @@ mod caller;
 mod copy;
 mod dashboard;
 mod dashboard_chart;
+mod encryption;
 mod endpoint;
 pub mod envelope;
 pub mod error;
@@ -141,6 +142,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/dashboard/stats").get(dashboard::stats).guarded())
                 .service(Endpoint::at("/dashboard/chart").get(dashboard_chart::chart).guarded())
                 .service(Endpoint::at("/dashboard/encryption-status").get(dashboard::encryption_status).guarded())
+                .service(Endpoint::at("/encryption").get(encryption::show).guarded())
+                .service(Endpoint::at("/encryption/rotate").post(encryption::rotate).guarded())
                 .service(Endpoint::at("/logs").get(logs::page).guarded())
                 .service(Endpoint::at("/logs/export").get(log_export::export).admin())
                 .service(Endpoint::at("/logs/{request_id}/attempts").get(logs::attempts).guarded())

@@ -75,6 +75,10 @@ pub enum Command {
     Takeover(TakeoverArgs),
     /// Bring another, older GPT-Load's groups, keys, settings and logs into this installation; the node must not run
     Import(ImportFromArgs),
+    /// Encrypt, decrypt, or change the key of, the configured database; the node must not run
+    MigrateKeys(MigrateKeysArgs),
+    /// Encrypt what the database stores under a fresh data key, by the node that runs or in its absence; ENCRYPTION_KEY stays
+    RotateDataKey(NodeArgs),
     /// Ask whether the node is alive; made for container health checks
     Health(HealthArgs),
     /// Show keys and requests of the default group
@@ -319,6 +323,23 @@ pub struct ImportFromArgs {
     pub leave_unreadable: bool,
 }
 
+/// `migrate-keys`: the new key alone enables encryption, the one in force alone disables it, both change the key.
+#[derive(Args, Debug, Default)]
+pub struct MigrateKeysArgs {
+    /// File that holds the key in force; `-` = a line of standard input [default: MIGRATE_KEYS_FROM of the environment]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "from")]
+    pub from_file: Option<PathBuf>,
+    /// File that holds the new key; `-` = a line, or the next one, of standard input [default: MIGRATE_KEYS_TO]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "to")]
+    pub to_file: Option<PathBuf>,
+    /// The key in force itself; as an argument other users of the machine can see it, so prefer a file or the variable
+    #[arg(long, value_name = "KEY", value_parser = secret)]
+    pub from: Option<Secret>,
+    /// The new key itself; the same holds for it
+    #[arg(long, value_name = "KEY", value_parser = secret)]
+    pub to: Option<Secret>,
+}
+
 /// `health`.
 #[derive(Args, Debug)]
 pub struct HealthArgs {
@@ -386,6 +407,10 @@ mod tests {
             "import --from ./old.db",
             "import --from ./old.db --encryption-key-file key --leave-unreadable -q",
             "import --from ./old.db --encryption-key secret",
+            "migrate-keys --from old --to new",
+            "migrate-keys --from-file - --to-file - -q",
+            "rotate-data-key",
+            "rotate-data-key --url http://127.0.0.1:3001 --json",
             "health --ready",
             "stats",
             "blacklist",
@@ -416,6 +441,7 @@ mod tests {
             ("stats --auth-key secret", ErrorKind::UnknownArgument),
             ("takeover --rollback --leave-unreadable", ErrorKind::ArgumentConflict),
             ("import", ErrorKind::MissingRequiredArgument),
+            ("migrate-keys --to a --to-file b", ErrorKind::ArgumentConflict),
             ("fly", ErrorKind::InvalidSubcommand),
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("gpt-load").chain(line.split(' ')));

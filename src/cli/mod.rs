@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! [`args`] is the command tree. `serve` hands over to the node; `takeover` and `import` work on the node's database while
-//! it does not run; the other commands are clients: of a running node (`access` finds it, `client` talks to it) or, for
+//! [`args`] is the command tree. `serve` hands over to the node; `takeover`, `import` and `migrate-keys` work on the node's database while
+//! it does not run, `rotate-data-key` whether it runs or not; the other commands are clients: of a running node (`access` finds it, `client` talks to it) or, for
 //! `validate-keys`, of a provider. Each command makes a
 //! [`report::Report`] or fails with an [`exit::CliError`]; this file prints either and ends the process accordingly.
 
@@ -9,6 +9,7 @@ mod access;
 pub mod args;
 mod client;
 mod config;
+mod encryption;
 pub mod exit;
 mod groups;
 mod import;
@@ -71,6 +72,8 @@ pub fn run(command: Command, output: OutputArgs) -> Result<Report, CliError> {
         }
         Command::Takeover(args) => actix_rt::System::new().block_on(takeover::run(&args, output.quiet)),
         Command::Import(args) => actix_rt::System::new().block_on(import::run(&args, output.quiet)),
+        Command::MigrateKeys(args) => actix_rt::System::new().block_on(encryption::migrate(&args, output.quiet)),
+        Command::RotateDataKey(args) => actix_rt::System::new().block_on(encryption::rotate(&args, output.quiet)),
         client => actix_rt::System::new().block_on(run_client(client, output)),
     }
 }
@@ -95,9 +98,13 @@ async fn run_client(command: Command, OutputArgs { json, quiet }: OutputArgs) ->
         Command::Stats(args) => node_commands::stats(&node(&args)?).await,
         Command::Blacklist(args) => node_commands::blacklist(&node(&args)?).await,
         Command::ResetKeys(args) => node_commands::reset_keys(&node(&args)?).await,
-        Command::Serve | Command::Config(_) | Command::Openapi | Command::Takeover(_) | Command::Import(_) => {
-            Err(CliError::usage("this command is no client"))
-        }
+        Command::Serve
+        | Command::Config(_)
+        | Command::Openapi
+        | Command::Takeover(_)
+        | Command::Import(_)
+        | Command::MigrateKeys(_)
+        | Command::RotateDataKey(_) => Err(CliError::usage("this command is no client")),
     }
 }
 

@@ -34,6 +34,7 @@ mod resources;
 mod resting;
 mod revoked;
 mod roles;
+mod rotation;
 mod secrets;
 mod secrets_of_a_run;
 mod set_ups;

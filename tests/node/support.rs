@@ -20,8 +20,10 @@ use gpt_load_schema::{
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
+/// A part of secrets: no output of any program that a test runs may hold it (see `program`).
+pub(crate) const MARKER: &str = "never-printed";
 /// Management key and first proxy key of every test node.
-pub(crate) const AUTH_KEY: &str = "test-management-key-0123456789abcdef";
+pub(crate) const AUTH_KEY: &str = "test-management-key-never-printed-0123456789abcdef";
 /// Bound on every wait of a test, far above what any of them needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -35,6 +35,7 @@ enum Watched {
     Settings(Vec<String>),
     NewToken,
     Token(TokenId),
+    DataKey,
 }
 
 impl Command {
@@ -58,6 +59,7 @@ impl Command {
                 let given = json!({"keys": first, "given": values.len(), "state": state, "source": source});
                 ("key.add", Watched::Keys(*group, given))
             }
+            Self::RotateDataKey => ("encryption.rotate", Watched::DataKey),
             Self::AddBatch { group, values, .. } => ("key.add", Watched::Keys(*group, json!({"given": values.len()}))),
             Self::DeleteBatch(group, which) => ("key.delete", Watched::Keys(*group, selected(which))),
             Self::RestoreBatch(group, which) => ("key.restore", Watched::Keys(*group, selected(which))),
@@ -133,6 +135,7 @@ impl Leader {
             Watched::NewGroup => (Subject::of_kind("group"), Value::Null),
             Watched::NewPolicy => (Subject::of_kind("policy"), Value::Null),
             Watched::NewToken => (Subject::of_kind("token"), Value::Null),
+            Watched::DataKey => (Subject::of_kind("encryption"), Value::Null),
             Watched::Keys(id, _) | Watched::Held(id) => (self.group_subject(*id), Value::Null),
             Watched::Group(id) => match self.store.group(*id).await? {
                 Some(group) => (Subject::group(*id, &group.definition.name), group_values(&group)),

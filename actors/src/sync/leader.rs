@@ -53,7 +53,8 @@ impl Leader {
     pub(crate) async fn start(&self) -> StoreResult<()> {
         self.make_default_policies().await?;
         self.tasks.resume(self.store.task().await?, Timestamp::now());
-        self.reload().await
+        self.reload().await?;
+        self.resume_rotation().await
     }
 
     /// Reads settings, groups, policies and access tokens, fills the pools of groups that are new here, then publishes.
@@ -82,7 +83,8 @@ impl Leader {
         for member in self.directory.members().iter() {
             self.resync(member.group.id).await?;
         }
-        self.keep_task().await
+        self.keep_task().await?;
+        self.resume_rotation().await
     }
 
     /// Deletes a few log rows past their retention and resources past their time; answers whether there may be more.
@@ -151,6 +153,7 @@ impl Leader {
                 self.show().await;
                 Ok(Reply::Done)
             }
+            Command::RotateDataKey => self.rotate_data_key().await,
             Command::CreatePolicy(definition) => self.create_policy(&definition).await,
             Command::UpdatePolicy(id, definition) => self.update_policy(id, &definition).await,
             Command::DeletePolicy(id) => self.delete_policy(id).await,

@@ -6,6 +6,7 @@ pub(crate) mod kept_row;
 pub(crate) mod leader;
 pub(crate) mod logs;
 mod policies;
+mod rotation;
 mod tokens;
 
 use std::{
@@ -47,6 +48,9 @@ const PRUNE_EVERY: Duration = Duration::from_secs(5 * 60);
 const VALIDATE_EVERY: Duration = Duration::from_millis(250);
 /// How often last uses of access tokens, and what waits for the audit log, are brought into the database.
 const CHORES_EVERY: Duration = Duration::from_secs(60);
+/// Time for others between two batches of a rotation, and after one that failed.
+const ROTATE_PAUSE: Duration = Duration::from_millis(10);
+const ROTATE_AGAIN: Duration = Duration::from_secs(10);
 /// Wait before a pool is compared with the database again after that failed.
 const RESYNC_AGAIN: Duration = Duration::from_secs(1);
 
@@ -71,6 +75,8 @@ pub(crate) enum Job {
     Prune,
     /// Write what waits for the audit log and last uses of access tokens.
     Chores,
+    /// Bring some stored secrets under the latest data key.
+    Rotate,
     /// Compare a group's pool with the database.
     Resync(GroupId),
     /// Compare everything with the database.
@@ -311,6 +317,14 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
                 tracing::warn!(%error, "rows of the audit log and uses of access tokens wait for the database");
             }
         }
+        Job::Rotate => match leader.continue_rotation().await {
+            Ok(true) => return Done::Again(Job::Rotate, ROTATE_PAUSE),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the rotation of the data key goes on later");
+                return Done::Again(Job::Rotate, ROTATE_AGAIN);
+            }
+        },
         Job::Resync(group) => {
             if let Err(error) = leader.resync(group).await {
                 tracing::warn!(group = group.0, %error, "the pool is compared with the database later");

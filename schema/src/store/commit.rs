@@ -43,6 +43,7 @@ impl Writer {
         let resources: Vec<ResourceRow> = resources.iter().map(ResourceRow::new).collect();
         self.engine
             .run(async move {
+                let _sealing = engine.sealing.read().await;
                 let vault = Arc::clone(&engine.vault);
                 let rows: Vec<LogRow> =
                     blocking(move || Ok(logs.into_iter().map(|log| LogRow::new(&vault, log)).collect())).await?;

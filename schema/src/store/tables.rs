@@ -237,6 +237,22 @@ diesel::table! {
 }
 
 diesel::table! {
+    recasts (id) {
+        id -> BigInt,
+        purpose -> Text,
+        stage -> Text,
+        last_row -> Text,
+        is_check -> Bool,
+        processed -> BigInt,
+        total -> BigInt,
+        changed -> BigInt,
+        unreadable -> BigInt,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     takeovers (source) {
         source -> Text,
         progress -> Text,

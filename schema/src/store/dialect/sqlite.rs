@@ -4,7 +4,8 @@
 //! execution tells whether its row was new.
 
 use diesel::{
-    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, dsl::sql, sql_types, upsert::excluded,
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, connection::SimpleConnection, dsl::sql,
+    sql_types, upsert::excluded,
 };
 
 use super::{Dialect, HealthRow, HourSums, HourlyRow, KeyUsage, NewKey, Rows, SettingRow, cells};
@@ -14,6 +15,7 @@ use crate::store::{
     proofs::ProofRow,
     resources::ResourceRow,
     tables::{api_keys, group_hourly_stats, outcome_proofs, request_logs, resources, system_settings},
+    takeover::inventory,
 };
 
 diesel::define_sql_function! {
@@ -165,6 +167,25 @@ impl Dialect for AsyncSqlite {
 
     async fn key_ids(&mut self, table: String, wanted: Vec<(i64, String)>) -> QueryResult<Vec<(i64, String, i64)>> {
         self.spawn_blocking(move |connection| cells::key_ids(connection, &table, &wanted)).await
+    }
+
+    async fn wipe_deleted(&mut self, on: bool) -> QueryResult<()> {
+        // What the write-ahead log still holds goes with it.
+        let sql = if on {
+            "PRAGMA secure_delete = ON"
+        } else {
+            "PRAGMA secure_delete = OFF; PRAGMA wal_checkpoint(TRUNCATE)"
+        };
+        self.spawn_blocking(move |connection| connection.batch_execute(sql)).await
+    }
+
+    async fn rebuild(&mut self) -> QueryResult<()> {
+        self.spawn_blocking(|connection| connection.batch_execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")).await
+    }
+
+    async fn has_legacy_tables(&mut self) -> QueryResult<bool> {
+        let tables = self.spawn_blocking(|connection| inventory(connection)).await?;
+        Ok(tables.0.keys().any(|table| table.starts_with("legacy_")))
     }
 
     async fn request_totals(&mut self) -> QueryResult<(i64, i64)> {

@@ -2,6 +2,7 @@
 
 mod access;
 mod commit;
+mod encryption;
 mod groups;
 mod keys;
 mod log_queries;
