@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::{
     AdminState,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     messages,
@@ -18,11 +19,11 @@ pub(super) async fn show(state: web::Data<AdminState>) -> ApiResult {
 }
 
 /// Begins a rotation of the data key; answers what [`show`] does.
-pub(super) async fn rotate(state: web::Data<AdminState>) -> ApiResult {
+pub(super) async fn rotate(state: web::Data<AdminState>, caller: Caller) -> ApiResult {
     if !state.store.encrypts() {
         return Err(ApiError::saying(ErrorCode::BadRequest, messages::NOT_ENCRYPTING));
     }
-    match state.runtime.execute(Command::RotateDataKey).await? {
+    match state.execute(&caller, Command::RotateDataKey).await? {
         Reply::Rotation { begun: false } => {
             Err(ApiError::saying(ErrorCode::TaskInProgress, messages::ROTATION_RUNNING))
         }
