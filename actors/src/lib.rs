@@ -13,6 +13,7 @@
 
 pub mod commands;
 mod deltas;
+pub mod events;
 mod group;
 mod groups;
 pub mod pool;

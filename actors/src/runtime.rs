@@ -23,6 +23,7 @@ use tokio::sync::{oneshot, watch};
 use crate::{
     commands::{Command, CommandError, Reply},
     deltas::DeltaQueue,
+    events::Events,
     group::Settle,
     groups::{Directory, Groups, Nursery},
     resources::Resources,
@@ -72,6 +73,7 @@ struct Inner {
     resources: Arc<Resources>,
     respawns: Arc<AtomicU64>,
     lease: Arc<dyn Lease>,
+    events: Events,
     tasks: Tasks,
     validation: Validation,
     threads: Threads,
@@ -138,6 +140,11 @@ impl Runtime {
     /// Validations that a person asks for.
     pub fn validation(&self) -> &Validation {
         &self.inner.validation
+    }
+
+    /// What happens on the node, for whoever listens.
+    pub fn events(&self) -> &Events {
+        &self.inner.events
     }
 
     /// The long task of the installation.
@@ -241,12 +248,14 @@ impl Inner {
         let (sync, groups) = (Arc::<Link<SyncActor>>::default(), Arc::<Link<Groups>>::default());
         let (deltas, logs) = (Arc::<DeltaQueue>::default(), Arc::new(LogQueue::new(DEFAULT_MAX_BYTES)));
         let respawns = Arc::<AtomicU64>::default();
+        let events = Events::default();
         let resources = Arc::new(Resources::new(store.clone()));
 
         let (doubt_jobs, doubt_sync) = (jobs.clone(), sync.clone());
         let nursery = Arc::new(Nursery {
             directory: directory.clone(),
             deltas: deltas.clone(),
+            events: events.clone(),
             respawns: respawns.clone(),
             arbiters: threads.groups.clone(),
             settings,
@@ -257,7 +266,7 @@ impl Inner {
             }),
         });
         let committer = Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone());
-        let tasks = Tasks::default();
+        let tasks = Tasks::telling(events.clone());
         let validation = Validation::new(
             store.clone(),
             committer.clone(),
@@ -271,6 +280,7 @@ impl Inner {
             directory: directory.clone(),
             groups: groups.clone(),
             jobs: jobs.clone(),
+            events: events.clone(),
         });
 
         let born = nursery.clone();
@@ -297,7 +307,21 @@ impl Inner {
             writer.retire();
         });
         let stopping = AtomicBool::new(false);
-        Self { jobs, sync, directory, logs, resources, respawns, lease, tasks, validation, threads, stopping, retire }
+        Self {
+            jobs,
+            sync,
+            directory,
+            logs,
+            resources,
+            respawns,
+            lease,
+            events,
+            tasks,
+            validation,
+            threads,
+            stopping,
+            retire,
+        }
     }
 
     fn queue(&self, job: Job) {

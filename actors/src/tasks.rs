@@ -12,6 +12,8 @@ use gpt_load_schema::time::Timestamp;
 use parking_lot::Mutex;
 use tokio::sync::watch;
 
+use crate::events::{Event, Events};
+
 /// How long a task is remembered after its last change.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 /// Progress is told at most so often.
@@ -90,6 +92,7 @@ pub struct Tasks {
 #[derive(Default)]
 struct Shared {
     owner: OnceLock<String>,
+    events: Events,
     record: Mutex<Option<Record>>,
 }
 
@@ -100,6 +103,11 @@ struct Record {
 }
 
 impl Tasks {
+    /// Tasks that `events` tell of.
+    pub fn telling(events: Events) -> Self {
+        Self { shared: Arc::new(Shared { events, ..Shared::default() }) }
+    }
+
     /// Names the node that does the work of tasks begun here; the first name counts.
     pub fn owned_by(&self, node: &str) {
         // Whoever comes second names the same node.
@@ -128,6 +136,7 @@ impl Tasks {
             started_at: now,
             finished_at: None,
         };
+        self.shared.events.tell(|| Event::Task(Arc::new(task.clone())));
         *record = Some(Record { task, changed_at: now, cancel });
         Ok(TaskHandle { shared: Arc::clone(&self.shared), cancelled, processed: 0, told_at: now, is_open: true })
     }
@@ -147,6 +156,7 @@ impl Tasks {
         record.task.is_cancelled = true;
         record.changed_at = now;
         record.cancel.send_replace(true);
+        self.shared.events.tell(|| Event::Task(Arc::new(record.task.clone())));
         Some(record.task.clone())
     }
 }
@@ -220,6 +230,7 @@ impl TaskHandle {
         if let Some(record) = &mut *self.shared.record.lock() {
             change(&mut record.task);
             record.changed_at = now;
+            self.shared.events.tell(|| Event::Task(Arc::new(record.task.clone())));
         }
     }
 }

@@ -12,7 +12,7 @@ use gpt_load_schema::{
 use parking_lot::Mutex;
 
 use super::logs::LogQueue;
-use crate::{deltas::DeltaQueue, resources::Resources};
+use crate::{deltas::DeltaQueue, events::NewRows, resources::Resources};
 
 /// Rows and changes of one transaction, each at most.
 const BATCH: usize = 5_000;
@@ -65,6 +65,8 @@ pub(crate) struct Committer {
     deltas: Arc<DeltaQueue>,
     resources: Arc<Resources>,
     unfinished: Mutex<Unfinished>,
+    /// Log rows that nobody was told of yet.
+    new_rows: Mutex<Option<NewRows>>,
     /// Held by the commit under way.
     turn: tokio::sync::Mutex<()>,
 }
@@ -77,7 +79,16 @@ impl Committer {
         deltas: Arc<DeltaQueue>,
         resources: Arc<Resources>,
     ) -> Arc<Self> {
-        Arc::new(Self { store, lease, logs, deltas, resources, unfinished: Mutex::default(), turn: Default::default() })
+        Arc::new(Self {
+            store,
+            lease,
+            logs,
+            deltas,
+            resources,
+            unfinished: Mutex::default(),
+            new_rows: Mutex::default(),
+            turn: Default::default(),
+        })
     }
 
     /// Runs `write` under the current epoch, once more under a new one when the database has seen a greater.
@@ -111,6 +122,11 @@ impl Committer {
     pub(crate) fn waiting(&self) -> usize {
         let unfinished: usize = self.unfinished.lock().batches.iter().map(|batch| batch.len()).sum();
         unfinished + self.logs.len() + self.deltas.len() + self.resources.len()
+    }
+
+    /// The log rows committed since this was asked last.
+    pub(crate) fn take_new_rows(&self) -> Option<NewRows> {
+        self.new_rows.lock().take()
     }
 
     /// Commits everything that waits at the moment of the call.
@@ -149,6 +165,8 @@ impl Committer {
             match stored {
                 Ok(()) => {
                     self.logs.stored(batch.logs.len());
+                    let mut rows = self.new_rows.lock();
+                    *rows = batch.logs.iter().fold(*rows, |rows, row| Some(NewRows::and(rows, row.timestamp)));
                     self.finish(&mut unfinished, &batch);
                     return Ok(batch.len());
                 }

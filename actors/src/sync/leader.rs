@@ -15,6 +15,7 @@ use gpt_load_schema::{
 use super::{Job, JobQueue, commit::Committer};
 use crate::{
     commands::{Command, CommandError, Order, Reply},
+    events::Events,
     group::{AcceptHeld, Adopt, Direct, Remove, Settle},
     groups::{Arrange, Directory, Groups, Member, Publish},
     pool::core::IdRange,
@@ -34,6 +35,7 @@ pub(crate) struct Leader {
     pub(crate) directory: Arc<Directory>,
     pub(crate) groups: Arc<Link<Groups>>,
     pub(crate) jobs: Arc<JobQueue>,
+    pub(crate) events: Events,
 }
 
 impl From<Gone> for StoreError {
@@ -82,6 +84,7 @@ impl Leader {
         let now = Timestamp::now();
         let forgotten =
             self.committer.write(|writer| async move { writer.prune_resources(now, PRUNE_BATCH).await }).await?;
+        self.committer.write(|writer| async move { writer.prune_tallies(now).await }).await?;
         Ok(self.prune_logs().await? || forgotten >= u64::from(PRUNE_BATCH))
     }
 
@@ -129,6 +132,8 @@ impl Leader {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;
                 self.show().await;
+                // A shorter retention holds from now on.
+                self.jobs.push_once(Job::Prune);
                 Ok(Reply::Done)
             }
             Command::CreatePolicy(definition) => self.create_policy(&definition).await,

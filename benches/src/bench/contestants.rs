@@ -110,6 +110,17 @@ pub(crate) fn key(number: usize) -> String {
 
 /// The node with everything on, in the one-file set-up with 100 keys.
 pub(crate) fn gateway(program: &Path, dir: &Path, upstream: SocketAddr, workers: usize) -> anyhow::Result<Contestant> {
+    gateway_with(program, dir, upstream, workers, &[])
+}
+
+/// The same with more environment.
+pub(crate) fn gateway_with(
+    program: &Path,
+    dir: &Path,
+    upstream: SocketAddr,
+    workers: usize,
+    env: &[(&str, &str)],
+) -> anyhow::Result<Contestant> {
     let addr = free_addr()?;
     let home = dir.join(format!("gateway-{}", addr.port()));
     fs::create_dir_all(&home)?;
@@ -125,7 +136,8 @@ pub(crate) fn gateway(program: &Path, dir: &Path, upstream: SocketAddr, workers:
         .env("KEYS_FILE", home.join("keys.txt"))
         .env("OPENAI_BASE_URL", format!("http://{upstream}"))
         .env("WORKERS", workers.to_string())
-        .env("MAX_CONCURRENT_REQUESTS", "20000");
+        .env("MAX_CONCURRENT_REQUESTS", "20000")
+        .envs(env.iter().copied());
     let process = Process::start("gateway", &mut command, dir, addr)?;
     Ok(Contestant { name: "gateway", process, plain: addr, stream: addr })
 }

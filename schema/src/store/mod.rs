@@ -25,6 +25,7 @@ mod settings;
 mod statistics;
 mod tables;
 mod takeover;
+mod tallies;
 mod text;
 mod unlock;
 mod validation;
@@ -37,9 +38,10 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
-    log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
+    log_queries::{KeyUse, LogEntry, LogFilter, LogPage, LogTail},
     statistics::{EncryptionSample, Hour, Requests},
     takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
+    tallies::{GATEWAY_CLASS, HourOutcome, RECENT_SPAN, Tokens},
     validation::ValidationFilter,
 };
 use self::{
