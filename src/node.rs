@@ -216,6 +216,8 @@ impl Node {
 
     /// Stops: no new requests, time for those in flight, then everything that is known goes to the database.
     pub async fn stop(self) {
+        // Whoever listens would not end by itself.
+        self.runtime.events().end();
         self.server.stop(true).await;
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the HTTP server ended badly");

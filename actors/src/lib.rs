@@ -14,6 +14,7 @@
 pub mod audit;
 pub mod commands;
 mod deltas;
+pub mod events;
 mod group;
 mod groups;
 pub mod journal;

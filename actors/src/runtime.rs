@@ -26,6 +26,7 @@ use crate::{
     audit::Audit,
     commands::{Command, CommandError, Reply},
     deltas::DeltaQueue,
+    events::Events,
     group::Settle,
     groups::{Directory, Groups, Nursery},
     journal::{Journal, JournalStats, Kind, Leftover},
@@ -82,6 +83,7 @@ struct Inner {
     journal: Arc<Journal>,
     respawns: Arc<AtomicU64>,
     lease: Arc<dyn Lease>,
+    events: Events,
     tasks: Tasks,
     audit: Arc<Audit>,
     tokens: Arc<Tokens>,
@@ -185,6 +187,11 @@ impl Runtime {
     /// The access tokens of the management API.
     pub fn tokens(&self) -> &Tokens {
         &self.inner.tokens
+    }
+
+    /// What happens on the node, for whoever listens.
+    pub fn events(&self) -> &Events {
+        &self.inner.events
     }
 
     /// The long task of the installation.
@@ -309,6 +316,7 @@ impl Inner {
         let (directory, groups) = (Arc::<Directory>::default(), Arc::<Link<Groups>>::default());
         let (deltas, logs) = (Arc::<DeltaQueue>::default(), Arc::new(LogQueue::new(DEFAULT_MAX_BYTES)));
         let respawns = Arc::<AtomicU64>::default();
+        let events = Events::default();
         let resources = Arc::new(Resources::new(store.clone()));
 
         let doubt = orders.clone();
@@ -316,6 +324,7 @@ impl Inner {
             directory: directory.clone(),
             deltas: deltas.clone(),
             journal: journal.clone(),
+            events: events.clone(),
             respawns: respawns.clone(),
             arbiters: threads.groups.clone(),
             settings,
@@ -331,7 +340,7 @@ impl Inner {
             directory: directory.clone(),
             logs: logs.clone(),
         };
-        let tasks = Tasks::default();
+        let tasks = Tasks::telling(events.clone());
         let keeper = orders.clone();
         tasks.on_change(move || keeper.queue_once(Job::KeepTask));
         let chores = orders.clone();
@@ -355,6 +364,7 @@ impl Inner {
             jobs: jobs.clone(),
             audit: audit.clone(),
             tokens: tokens.clone(),
+            events: events.clone(),
         });
 
         let born = nursery.clone();
@@ -388,6 +398,7 @@ impl Inner {
             journal,
             respawns,
             lease,
+            events,
             tasks,
             audit,
             tokens,

@@ -22,7 +22,7 @@ use super::{
     messages,
     openapi::types::Number,
     secret_strength::{Flaw, flaws},
-    windows::sum,
+    windows::{recent_end, sum},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -79,8 +79,9 @@ pub(super) async fn stats(state: web::Data<AdminState>, request: HttpRequest) ->
     let keys = counts.values().fold(KeyCounts::default(), |sum, of_group| plus(sum, *of_group));
     let hours = store.hours(None, now - DAY * 2, now).await?;
     let (today, yesterday) = (sum(&hours, now - DAY, now), sum(&hours, now - DAY * 2, now - DAY));
-    let minutes = store.requests_ended(now - RPM, now).await?;
-    let minutes_before = store.requests_ended(now - RPM * 2, now - RPM).await?;
+    let end = recent_end(now);
+    let minutes = store.requests_ended(None, end - RPM, end).await?.total();
+    let minutes_before = store.requests_ended(None, end - RPM * 2, end - RPM).await?.total();
     let per_minute = |requests: i64| requests as f64 / f64::from(RPM_MINUTES);
     let settings = state.system_settings().await?;
     let is_starved = counts.values().any(|counts| counts.total() > 0 && selectable(counts) == 0);

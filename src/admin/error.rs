@@ -206,6 +206,13 @@ impl ApiError {
         error
     }
 
+    /// The node cannot do it now; trying again a little later helps.
+    pub fn later(text: Text) -> Self {
+        let mut error = Self::saying(ErrorCode::ServiceUnavailable, text);
+        error.0.retry_after = Some(RETRY_AFTER_SECONDS);
+        error
+    }
+
     /// The same error in the shape of the login route.
     pub fn of_login(mut self) -> Self {
         self.0.shape = Shape::Login;

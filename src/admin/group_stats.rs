@@ -16,7 +16,7 @@ use super::{
     envelope::{ApiResult, Success},
     groups::PathId,
     legacy::ratio,
-    windows::{HOUR, hour_of, sum},
+    windows::{HOUR, hour_of, recent_end, sum},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -69,7 +69,8 @@ pub(super) async fn show(state: web::Data<AdminState>, id: PathId) -> ApiResult 
     let end = hour_of(now) + HOUR;
     let keys = if is_aggregate { KeyCounts::default() } else { state.store.group_key_counts(group.id).await? };
     let hours = state.store.hours(Some(group.id), end - DAY * 30, end).await?;
-    let last_hour = state.store.group_requests_ended(group.id, is_aggregate, now - HOUR, now + HOUR).await?;
+    let recent = recent_end(now);
+    let last_hour = state.store.requests_ended(Some(group.id), recent - HOUR, recent).await?;
     let [day, week, month] = [1, 7, 30].map(|days| sum(&hours, end - DAY * days, end));
     Success::data(&Body {
         key_stats: keys.into(),

@@ -3,7 +3,7 @@
 use actix_web::web;
 use gpt_load_schema::{
     secret::Secret,
-    store::{LogFilter, LogPage},
+    store::{LogFilter, LogPage, LogTail},
     time::Timestamp,
 };
 use schemars::JsonSchema;
@@ -54,8 +54,11 @@ pub(super) struct AttemptsBody<'a> {
 /// One page, newest first.
 ///
 /// `total_is_estimate` says that there are more than 100,000 rows, or that older ones than `searched_from` were not looked
-/// at; an `end_time` before that moment goes on from there.
+/// at; an `end_time` before that moment goes on from there. With `after`, see [`tail`].
 pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiResult {
+    if let Some(after) = params.get("after") {
+        return tail(&state, &params, after).await;
+    }
     let paging = params.paging();
     let size = paging.page_size.unsigned_abs();
     let LogPage { items, total, is_estimate, searched_from } =
@@ -70,6 +73,37 @@ pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiRes
             total_is_estimate: is_estimate,
             searched_from,
         },
+    })
+}
+
+/// The rows that follow the row `after`, an id of a former answer: at most `page_size`, newest first, those that were
+/// stored first of all. A live view asks with the id of the newest row that it shows, as long as `has_more`.
+async fn tail(state: &AdminState, params: &Params, after: &str) -> ApiResult {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        items: Vec<LogBody<'a>>,
+        pagination: Pagination,
+    }
+    #[derive(Serialize)]
+    struct Pagination {
+        page_size: i64,
+        has_more: bool,
+        #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
+        searched_from: Option<Timestamp>,
+    }
+    let id = Uuid::try_parse(after).map_err(|_| {
+        ApiError::field(ErrorCode::BadRequest, "after", Text::english("after must be the id of a log row, a UUID"))
+    })?;
+    let page_size = params.paging().page_size;
+    let limit = u32::try_from(page_size).unwrap_or(u32::MAX);
+    let LogTail { items, has_more, searched_from } = state
+        .store
+        .logs_after(&filter(params), id, limit)
+        .await?
+        .ok_or_else(|| ApiError::field(ErrorCode::NotFound, "after", messages::LOG_ROW_UNKNOWN))?;
+    Success::data(&Body {
+        items: items.iter().map(LogBody::from).collect(),
+        pagination: Pagination { page_size, has_more, searched_from },
     })
 }
 

@@ -275,6 +275,16 @@ texts! {
         "日志中没有该请求",
         "The log has no such request; its rows may be past their retention",
         "該当するリクエストはログにありません";
+    LOG_ROW_UNKNOWN =
+        "日志中没有该记录",
+        "The log has no such row; it may be past its retention",
+        "該当する行はログにありません";
+
+    TOO_MANY_LISTENERS =
+        "事件监听者过多，请关闭其他页面后重试",
+        "Too many clients listen to events; close other pages and try again",
+        "イベントの購読者が多すぎます。他のページを閉じてから再試行してください";
+    NODE_STOPS = "节点正在停止", "The node is stopping", "ノードは停止中です";
 
     INTEGRATION_KEY_MISSING =
         "缺少 key 参数",

@@ -1,8 +1,8 @@
 //! The management API.
 //!
 //! `groups`, `policies`, `keys`, `key_detail`, `key_export`, `key_tests`, `pool`, `validation`, `tasks`, `settings`,
-//! `health`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard`, `dashboard_chart` and `group_stats`
-//! show what was, `sub_groups`, `copy` and `key_notes` change a little, `integration` answers holders of proxy keys.
+//! `health`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard*` and `group_stats`
+//! show what was, `events` what happens, `sub_groups`, `copy` and `key_notes` change a little, `integration` answers holders of proxy keys.
 //! `tokens` and `audit` are about who may do what, and who did. `endpoint`, [`auth`] and `caller` stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
 //! `messages` hold what people read. [`openapi`] describes all of it.
 
@@ -13,10 +13,12 @@ mod caller;
 mod copy;
 mod dashboard;
 mod dashboard_chart;
+mod dashboard_outcomes;
 mod encryption;
 mod endpoint;
 pub mod envelope;
 pub mod error;
+mod events;
 mod failure_notes;
 mod group_input;
 mod group_object;
@@ -141,9 +143,12 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/keys/{id}/notes").put(key_notes::save).guarded())
                 .service(Endpoint::at("/dashboard/stats").get(dashboard::stats).guarded())
                 .service(Endpoint::at("/dashboard/chart").get(dashboard_chart::chart).guarded())
+                .service(Endpoint::at("/dashboard/errors").get(dashboard_outcomes::errors).guarded())
+                .service(Endpoint::at("/dashboard/tokens").get(dashboard_outcomes::tokens).guarded())
                 .service(Endpoint::at("/dashboard/encryption-status").get(dashboard::encryption_status).guarded())
                 .service(Endpoint::at("/encryption").get(encryption::show).guarded())
                 .service(Endpoint::at("/encryption/rotate").post(encryption::rotate).guarded())
+                .service(Endpoint::at("/events").get(events::events).guarded())
                 .service(Endpoint::at("/logs").get(logs::page).guarded())
                 .service(Endpoint::at("/logs/export").get(log_export::export).admin())
                 .service(Endpoint::at("/logs/{request_id}/attempts").get(logs::attempts).guarded())

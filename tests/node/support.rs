@@ -178,9 +178,9 @@ impl Gateway {
         }
     }
 
-    /// The warnings of `/health`.
+    /// The warnings of `/health` for people.
     pub(crate) async fn warnings(&self) -> Vec<String> {
-        let health = self.send(&Request::new("GET", "/health")).await.json();
+        let health = self.send(&Request::new("GET", "/health").key(AUTH_KEY)).await.json();
         let warnings = health["warnings"].as_array().cloned().unwrap_or_default();
         warnings.iter().filter_map(|warning| warning.as_str().map(str::to_owned)).collect()
     }

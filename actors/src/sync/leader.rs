@@ -16,6 +16,7 @@ use super::{Job, JobQueue, commit::Committer};
 use crate::{
     audit::Audit,
     commands::{Command, CommandError, Order, Reply},
+    events::Events,
     group::{AcceptHeld, Adopt, Direct, Remove, Settle},
     groups::{Arrange, Directory, Groups, Member, Publish},
     pool::core::IdRange,
@@ -40,6 +41,7 @@ pub(crate) struct Leader {
     pub(crate) tasks: Tasks,
     pub(crate) audit: Arc<Audit>,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) events: Events,
 }
 
 impl From<Gone> for StoreError {
@@ -92,6 +94,7 @@ impl Leader {
         let now = Timestamp::now();
         let forgotten =
             self.committer.write(|writer| async move { writer.prune_resources(now, PRUNE_BATCH).await }).await?;
+        self.committer.write(|writer| async move { writer.prune_tallies(now).await }).await?;
         let is_full = |deleted: u64| deleted >= u64::from(PRUNE_BATCH);
         Ok(self.prune_logs().await? | is_full(self.prune_audit().await?) | is_full(forgotten))
     }
@@ -151,6 +154,8 @@ impl Leader {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;
                 self.show().await;
+                // A shorter retention holds from now on.
+                self.jobs.push_once(Job::Prune);
                 Ok(Reply::Done)
             }
             Command::RotateDataKey => self.rotate_data_key().await,

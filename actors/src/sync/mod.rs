@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use self::leader::Leader;
 use crate::{
     commands::{Command, CommandError, Reply},
+    events::Event,
     respawn::{Lifeline, Link},
     validation::Validation,
 };
@@ -271,14 +272,21 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
             let _ = answer.send(leader.start().await);
         }
         Job::Execute(command, author, answer) => {
+            let event = Event::of(&command);
             let result = match author {
                 Some(author) => Box::pin(leader.execute(command, author)).await,
                 None => Box::pin(leader.carry_out(command)).await,
             };
+            if let (Ok(_), Some(event)) = (&result, event) {
+                leader.events.tell(|| event);
+            }
             let _ = answer.send(result);
         }
         Job::Reload(answer) => {
             let result = leader.reload().await.map_err(CommandError::from);
+            if result.is_ok() {
+                leader.events.tell(|| Event::Settings);
+            }
             match (answer, result) {
                 (Some(answer), result) => {
                     let _ = answer.send(result);
@@ -358,6 +366,9 @@ impl Actor for SyncActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(COMMIT_EVERY, |actor, ctx| {
+            if let Some(rows) = actor.leader.committer.take_new_rows() {
+                actor.leader.events.tell(|| Event::Logs(rows));
+            }
             if actor.leader.committer.waiting() > 0 {
                 actor.jobs.push_once(Job::Commit);
             }

@@ -143,7 +143,6 @@ settings! {
         default: "100",
         min: Some(1),
         required: true,
-        planned: true,
         name: Text::new("最大空闲连接数", "Idle connections", "最大アイドル接続数"),
         description: Text::new(
             "为所有上游保留的空闲连接总数上限；不限制并发请求。",

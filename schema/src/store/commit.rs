@@ -13,6 +13,7 @@ use super::{
     pool::{blocking, write},
     resources::ResourceRow,
     tables::request_logs,
+    tallies::{Tallies, add_tallies},
 };
 use crate::{log::RequestLog, resource::Resource, time::Timestamp};
 
@@ -20,8 +21,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 impl Writer {
     /// Stores key states and log rows in one transaction: log rows idempotent by id; per new row the key's
-    /// `request_count` (successes) and `last_used_at`, and the hourly statistics of `final` rows, so that all counts equal
-    /// the rows. A delta of an older generation than the stored one changes nothing.
+    /// `request_count` (successes) and `last_used_at`, and all statistics, so that all counts equal the rows. A delta of an older generation than the stored one changes nothing.
     pub async fn commit(&self, deltas: &[KeyDelta], logs: &[RequestLog], now: Timestamp) -> StoreResult<()> {
         self.commit_with(deltas, logs, &[], &OutcomeProofs::default(), now).await
     }
@@ -49,9 +49,11 @@ impl Writer {
                     blocking(move || Ok(logs.into_iter().map(|log| LogRow::new(&vault, log)).collect())).await?;
                 write!(engine, epoch, |conn| {
                     conn.store_health(health).await?;
-                    let added = Tally::of(&conn.insert_logs(rows).await?, now);
+                    let new = conn.insert_logs(rows).await?;
+                    let (added, tallies) = (Tally::of(&new, now), Tallies::of(&new));
                     conn.add_usage(added.keys).await?;
                     conn.add_hourly(added.hours).await?;
+                    add_tallies!(conn, tallies);
                     if !resources.is_empty() {
                         conn.put_resources(resources).await?;
                     }

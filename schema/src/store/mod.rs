@@ -32,6 +32,7 @@ mod settings;
 mod statistics;
 mod tables;
 mod takeover;
+mod tallies;
 mod tasks;
 mod text;
 mod unlock;
@@ -48,12 +49,13 @@ pub use self::{
     dsn::Dsn,
     error::{StoreError, StoreResult},
     key_rows::KEY_BATCH,
-    log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
+    log_queries::{KeyUse, LogEntry, LogFilter, LogPage, LogTail},
     migrate_keys::{Migrated, MigratedKeys},
     proofs::OutcomeProofs,
     recast::{Recast, RecastPurpose},
     statistics::{EncryptionSample, Hour, Requests},
     takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
+    tallies::{GATEWAY_CLASS, HourOutcome, RECENT_SPAN, Tokens},
     validation::ValidationFilter,
 };
 use self::{

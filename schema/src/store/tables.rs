@@ -237,6 +237,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    request_counts (group_id, time) {
+        group_id -> BigInt,
+        time -> BigInt,
+        success_count -> BigInt,
+        failure_count -> BigInt,
+    }
+}
+
+diesel::table! {
     recasts (id) {
         id -> BigInt,
         purpose -> Text,
@@ -249,6 +258,20 @@ diesel::table! {
         unreadable -> BigInt,
         started_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    hourly_outcomes (group_id, time, class) {
+        group_id -> BigInt,
+        time -> BigInt,
+        class -> Text,
+        attempt_count -> BigInt,
+        request_count -> BigInt,
+        input_tokens -> BigInt,
+        output_tokens -> BigInt,
+        cached_tokens -> BigInt,
+        reasoning_tokens -> BigInt,
     }
 }
 
