@@ -1,6 +1,7 @@
 import { fileURLToPath, URL } from 'node:url'
 import vue from '@vitejs/plugin-vue'
 import { defineConfig } from 'vitest/config'
+import { compress } from './build/compress.ts'
 import { styleNonce } from './build/style-nonce.ts'
 
 /** Where `npm run dev` finds a running node. */
@@ -9,7 +10,7 @@ const node = process.env.GPT_LOAD_URL ?? 'http://127.0.0.1:3001'
 export default defineConfig({
   // Relative, so that one build works under every path prefix: the server writes the prefix into <base>.
   base: './',
-  plugins: [vue(), styleNonce()],
+  plugins: [vue(), styleNonce(), compress()],
   resolve: { alias: { '@': fileURLToPath(new URL('./src', import.meta.url)) } },
   define: {
     __VUE_OPTIONS_API__: 'false',
