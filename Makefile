@@ -94,7 +94,7 @@ fuzz: ## Fuzz whatever parses outside input, a minute per target (nightly toolch
 	@for target in $$($(CARGO) +nightly fuzz list); do \
 	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
 
-docs: ## Write the generated documents again (configuration) and build the code's own
+docs: ## Write the generated documents again (configuration, docs/openapi.json) and build the code's own
 	$(CARGO) run --locked --bin gpt-load -- config --write-docs
 	$(CARGO) doc --locked --workspace --no-deps
 

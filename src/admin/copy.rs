@@ -12,6 +12,7 @@ use gpt_load_schema::{
     store::{KeyFilter, Store, StoreError},
     validate,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
@@ -98,8 +99,9 @@ fn copy_display_name(name: &str) -> String {
 }
 
 /// What came of copying keys.
-#[derive(Debug, Default, Serialize)]
-struct Imported {
+#[derive(Debug, Default, JsonSchema, Serialize)]
+#[schemars(rename = "CopiedKeys")]
+pub(super) struct Imported {
     /// Whether all keys were gone over.
     is_complete: bool,
     added_count: i64,

@@ -9,6 +9,7 @@ use gpt_load_schema::{
     store::{EncryptionSample, KeyCounts, Requests},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
@@ -19,6 +20,7 @@ use super::{
     legacy::ratio,
     locale::{Text, language_of},
     messages,
+    openapi::types::Number,
     secret_strength::{Flaw, flaws},
     windows::sum,
 };
@@ -28,8 +30,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const RPM_MINUTES: u32 = 10;
 const RPM: Duration = Duration::from_secs(60 * RPM_MINUTES as u64);
 
-#[derive(Serialize)]
-struct Body {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "DashboardStats")]
+pub(super) struct Body {
     key_count: Card,
     rpm: Card,
     request_count: Card,
@@ -43,8 +46,10 @@ struct Body {
 }
 
 /// A number of the dashboard and how it went; trends are in percent, that of a rate in percentage points.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "DashboardCard")]
 struct Card {
+    #[schemars(with = "Number")]
     value: serde_json::Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     sub_value: Option<i64>,
@@ -54,7 +59,8 @@ struct Card {
     trend_is_growth: bool,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "SecurityWarning")]
 struct Warning {
     #[serde(rename = "type")]
     about: String,

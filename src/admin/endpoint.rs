@@ -12,6 +12,8 @@ use super::{auth::authenticate, envelope::localise_errors, error::ApiError};
 
 /// The handlers of one path, with and without a slash at its end.
 pub(super) struct Endpoint {
+    #[cfg(test)]
+    path: String,
     resource: Resource,
     allow: String,
 }
@@ -19,7 +21,12 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// The path inside of its scope.
     pub(super) fn at(path: &str) -> Self {
-        Self { resource: web::resource([path.to_owned(), format!("{path}/")]), allow: String::new() }
+        Self {
+            #[cfg(test)]
+            path: path.to_owned(),
+            resource: web::resource([path.to_owned(), format!("{path}/")]),
+            allow: String::new(),
+        }
     }
 
     /// Handles `GET`, and `HEAD` by the same handler.
@@ -79,7 +86,7 @@ impl Endpoint {
         A: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
-        Self { resource: self.resource.route(web::route().to(handler)), allow: self.allow }
+        Self { resource: self.resource.route(web::route().to(handler)), ..self }
     }
 
     fn method<H, A>(mut self, name: &str, guard: impl Guard + 'static, handler: H) -> Self
@@ -92,7 +99,7 @@ impl Endpoint {
             self.allow.push_str(", ");
         }
         self.allow.push_str(name);
-        Self { resource: self.resource.route(web::route().guard(guard).to(handler)), allow: self.allow }
+        Self { resource: self.resource.route(web::route().guard(guard).to(handler)), ..self }
     }
 
     /// Open to everyone.
@@ -107,9 +114,17 @@ impl Endpoint {
 
     fn with_wrong_methods(self) -> Resource {
         let allow = self.allow;
+        #[cfg(test)]
+        REGISTERED.with_borrow_mut(|all| all.push((self.path, allow.clone())));
         self.resource.default_service(web::to(move || {
             let error = ApiError::wrong_method(&allow);
             async move { Err::<&'static str, _>(error) }
         }))
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// Path inside of its scope and methods of every endpoint that this thread has made; no methods = all of them.
+    pub(super) static REGISTERED: std::cell::RefCell<Vec<(String, String)>> = const { std::cell::RefCell::new(Vec::new()) };
 }

@@ -8,6 +8,7 @@ use gpt_load_schema::{
     store::{KeyCounts, Requests},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -20,8 +21,9 @@ use super::{
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-#[derive(Serialize)]
-struct Body {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupStats")]
+pub(super) struct Body {
     key_stats: Keys,
     stats_24_hour: Window,
     stats_7_day: Window,
@@ -37,7 +39,8 @@ struct Body {
 }
 
 /// `invalid_keys` are all that are not active, `invalid` those in that state.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupKeyStats")]
 struct Keys {
     total_keys: i64,
     active_keys: i64,
@@ -50,7 +53,8 @@ struct Keys {
     invalid: i64,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, JsonSchema, Serialize)]
+#[schemars(rename = "RequestStats")]
 struct Window {
     total_requests: i64,
     failed_requests: i64,

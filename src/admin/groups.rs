@@ -3,6 +3,7 @@
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use gpt_load_actors::commands::{Command, CommandError, Reply};
 use gpt_load_schema::{channel::Channel, group::Group, ids::GroupId, store::StoreError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use std::future::{Ready, ready};
@@ -52,14 +53,17 @@ pub(super) async fn all(state: web::Data<AdminState>, params: Params) -> ApiResu
     if params.get("wrap") == Some("1") { Success::data(&json!({"groups": bodies})) } else { Success::data(&bodies) }
 }
 
+/// What a group is called.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupName")]
+pub(super) struct Name<'a> {
+    id: i64,
+    name: &'a str,
+    display_name: &'a str,
+}
+
 /// `GET /api/groups/list`: names only.
 pub(super) async fn names(state: web::Data<AdminState>) -> ApiResult {
-    #[derive(Serialize)]
-    struct Name<'a> {
-        id: i64,
-        name: &'a str,
-        display_name: &'a str,
-    }
     let mut groups = state.store.groups().await?;
     groups.sort_by_key(|group| group.id);
     let names: Vec<_> = groups

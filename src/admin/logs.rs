@@ -6,8 +6,8 @@ use gpt_load_schema::{
     store::{LogFilter, LogPage},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -18,34 +18,49 @@ use super::{
     locale::Text,
     log_object::LogBody,
     messages,
+    openapi::types::Time,
     query::Params,
 };
+
+/// A page of rows.
+#[derive(JsonSchema, Serialize)]
+#[schemars(inline)]
+pub(super) struct LogsBody<'a> {
+    items: Vec<LogBody<'a>>,
+    pagination: Pagination,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "LogPagination")]
+struct Pagination {
+    page: i64,
+    page_size: i64,
+    total_items: i64,
+    total_pages: u64,
+    total_is_estimate: bool,
+    #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    searched_from: Option<Timestamp>,
+}
+
+/// All rows of one request.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "RequestAttempts")]
+pub(super) struct AttemptsBody<'a> {
+    request_id: String,
+    attempts: Vec<LogBody<'a>>,
+}
 
 /// One page, newest first.
 ///
 /// `total_is_estimate` says that there are more than 100,000 rows, or that older ones than `searched_from` were not looked
 /// at; an `end_time` before that moment goes on from there.
 pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiResult {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        items: Vec<LogBody<'a>>,
-        pagination: Pagination,
-    }
-    #[derive(Serialize)]
-    struct Pagination {
-        page: i64,
-        page_size: i64,
-        total_items: i64,
-        total_pages: u64,
-        total_is_estimate: bool,
-        #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
-        searched_from: Option<Timestamp>,
-    }
     let paging = params.paging();
     let size = paging.page_size.unsigned_abs();
     let LogPage { items, total, is_estimate, searched_from } =
         state.store.logs_page(&filter(&params), paging.stored_page(), size, Timestamp::now()).await?;
-    Success::data(&Body {
+    Success::data(&LogsBody {
         items: items.iter().map(LogBody::from).collect(),
         pagination: Pagination {
             page: paging.page,
@@ -68,8 +83,8 @@ pub(super) async fn attempts(state: web::Data<AdminState>, path: web::Path<Strin
     if rows.is_empty() {
         return Err(ApiError::saying(ErrorCode::NotFound, messages::LOG_REQUEST_UNKNOWN));
     }
-    let attempts: Vec<_> = rows.iter().map(LogBody::from).collect();
-    Success::data(&json!({"request_id": id.to_string(), "attempts": attempts}))
+    let attempts = rows.iter().map(LogBody::from).collect();
+    Success::data(&AttemptsBody { request_id: id.to_string(), attempts })
 }
 
 /// The filters of a query; what does not parse does not narrow.

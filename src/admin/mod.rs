@@ -4,7 +4,7 @@
 //! `health`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard`, `dashboard_chart` and `group_stats`
 //! show what was, `sub_groups`, `copy` and `key_notes` change a little, `integration` answers holders of proxy keys.
 //! `endpoint` and [`auth`] stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
-//! `messages` hold what people read.
+//! `messages` hold what people read. [`openapi`] describes all of it.
 
 pub mod auth;
 mod body;
@@ -37,6 +37,7 @@ mod log_object;
 mod login;
 mod logs;
 mod messages;
+pub mod openapi;
 mod policies;
 mod policies_dry_run;
 mod policies_input;
@@ -79,6 +80,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(Endpoint::at(integration::GROUP_PATH).any(integration::of_group).open())
         .service(
             web::scope("/api")
+                .service(Endpoint::at("/openapi.json").get(openapi::show).guarded())
                 .service(Endpoint::at("/auth/login").post(login::login).open())
                 .service(Endpoint::at("/channel-types").get(groups::channel_types).guarded())
                 .service(Endpoint::at("/groups").get(groups::all).post(groups::create).guarded())

@@ -12,6 +12,7 @@ use gpt_load_schema::{
     time::Timestamp,
     validate::policy_config,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -23,25 +24,36 @@ use super::{
     groups::PathId,
     key_object::time,
     messages,
+    openapi::{
+        policies::PolicyConfig as ConfigBody,
+        types::{PolicyTypeWord, Time},
+    },
     policies_input::{PolicyInput, link_error, links},
 };
 
 /// A policy as the API shows it.
-#[derive(Serialize)]
-struct PolicyBody<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Policy")]
+pub(super) struct PolicyBody<'a> {
+    #[schemars(with = "i64")]
     id: PolicyId,
     name: &'a str,
     description: &'a str,
     #[serde(rename = "type")]
+    #[schemars(with = "PolicyTypeWord")]
     kind: &'static str,
+    #[schemars(with = "ConfigBody")]
     config: &'a Map<String, Value>,
     priority: i64,
     is_active: bool,
     /// Groups that it is attached to.
+    #[schemars(with = "Vec<i64>")]
     group_ids: Vec<GroupId>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     created_at: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     updated_at: Option<Timestamp>,
 }
 
@@ -120,10 +132,22 @@ pub(super) async fn delete(state: web::Data<AdminState>, id: PathId) -> ApiResul
     }))
 }
 
+/// Describes a [`PolicyLink`].
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+struct LinkMembers {
+    policy_id: i64,
+    /// Lower is asked first.
+    priority: i64,
+    is_active: bool,
+}
+
 /// A group's link as the API shows it.
-#[derive(Serialize)]
-struct LinkBody<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupPolicy")]
+pub(super) struct LinkBody<'a> {
     #[serde(flatten)]
+    #[schemars(with = "LinkMembers")]
     link: PolicyLink,
     /// The policy itself.
     policy: PolicyBody<'a>,

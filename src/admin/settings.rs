@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, web};
 use gpt_load_actors::commands::Command;
 use gpt_load_schema::settings::{self, Category, DYNAMIC, Declaration, Language, Problem, Rule, Settings};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -15,20 +16,25 @@ use super::{
     error::{ApiError, ErrorCode, FieldError},
     locale::{Text, language_of},
     messages,
+    openapi::types::SettingValue,
 };
 
-#[derive(Serialize)]
-struct CategoryBody {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "SettingCategory")]
+pub(super) struct CategoryBody {
     category_name: &'static str,
     settings: Vec<SettingBody>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Setting")]
 struct SettingBody {
     key: &'static str,
     name: &'static str,
+    #[schemars(with = "SettingValue")]
     value: Value,
     #[serde(rename = "type")]
+    /// `int`, `bool`, `string`.
     kind: &'static str,
     default_value: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,11 +48,13 @@ struct SettingBody {
     required: bool,
 }
 
-#[derive(Serialize)]
-struct OptionBody {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupConfigOption")]
+pub(super) struct OptionBody {
     key: &'static str,
     name: &'static str,
     description: &'static str,
+    #[schemars(with = "SettingValue")]
     default_value: Value,
 }
 

@@ -13,6 +13,7 @@ mod key_notes;
 mod keys;
 mod legacy;
 mod logs;
+mod openapi;
 mod policies;
 mod pool;
 mod settings;

@@ -66,6 +66,8 @@ pub enum Command {
     ValidateKeys(ValidateArgs),
     /// Show the effective configuration with the origin of each value, secrets masked
     Config(ConfigArgs),
+    /// Print the OpenAPI document of the management API; needs no node
+    Openapi,
     /// Take over the database of an older GPT-Load, which a start of the node does as well; or undo that
     Takeover(TakeoverArgs),
     /// Bring another, older GPT-Load's groups, keys, settings and logs into this installation; the node must not run

@@ -65,6 +65,9 @@ pub fn run(command: Command, output: OutputArgs) -> Result<Report, CliError> {
     match command {
         Command::Serve => serve(),
         Command::Config(args) => config::run(&args),
+        Command::Openapi => {
+            Ok(Report::success(crate::admin::openapi::text().trim_end(), crate::admin::openapi::document()))
+        }
         Command::Takeover(args) => actix_rt::System::new().block_on(takeover::run(&args, output.quiet)),
         Command::Import(args) => actix_rt::System::new().block_on(import::run(&args, output.quiet)),
         client => actix_rt::System::new().block_on(run_client(client, output)),
@@ -90,7 +93,7 @@ async fn run_client(command: Command, OutputArgs { json, quiet }: OutputArgs) ->
         Command::Stats(args) => node_commands::stats(&node(&args)?).await,
         Command::Blacklist(args) => node_commands::blacklist(&node(&args)?).await,
         Command::ResetKeys(args) => node_commands::reset_keys(&node(&args)?).await,
-        Command::Serve | Command::Config(_) | Command::Takeover(_) | Command::Import(_) => {
+        Command::Serve | Command::Config(_) | Command::Openapi | Command::Takeover(_) | Command::Import(_) => {
             Err(CliError::usage("this command is no client"))
         }
     }
