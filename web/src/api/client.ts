@@ -3,6 +3,7 @@ import { currentLocale } from '@/locales'
 import { baseUrl } from '@/utils/base'
 import { ApiError, isAbort, toApiError } from './errors'
 import { reachability } from './reachability'
+import type { PendingPaths } from './pending'
 import type { paths } from './schema'
 import { session } from './session'
 
@@ -22,7 +23,7 @@ const headers: Middleware = {
 }
 
 /** The typed client of the management API. Nearly always called inside of [`unwrap`]. */
-export const api = createClient<paths>({ baseUrl })
+export const api = createClient<paths & PendingPaths>({ baseUrl })
 api.use(headers)
 
 /** What the envelope `{code, message, data}` holds. */

@@ -3,10 +3,10 @@ import { session } from '@/api/session'
 import { baseUrl } from '@/utils/base'
 import { sseReader, type Sent } from './sse'
 
-export const TOPICS = ['keys', 'groups', 'settings', 'task', 'logs', 'policies', 'cluster'] as const
+export const TOPICS = ['keys', 'groups', 'settings', 'task', 'logs', 'policies', 'guard', 'cluster'] as const
 export type Topic = (typeof TOPICS)[number]
 
-/** Something changed on the server. */
+/** Something changed on the server. Events say little of what; who needs more asks the API. */
 export interface LiveEvent {
   type: Topic
   group_id?: number
@@ -68,8 +68,14 @@ async function follow(signal: AbortSignal): Promise<boolean> {
 }
 
 function publish(sent: Sent) {
+  // Events were missed: whoever shows data loads it again.
+  if (sent.event === 'resync') return TOPICS.forEach(type => tell({ type }))
   const event = parse(sent)
-  if (event) listeners.forEach(listener => listener(event))
+  if (event) tell(event)
+}
+
+function tell(event: LiveEvent) {
+  listeners.forEach(listener => listener(event))
 }
 
 function parse({ event, data }: Sent): LiveEvent | null {
