@@ -41,7 +41,7 @@ struct SettingBody {
     form: FormBody,
 }
 
-/// What a form has to know of a setting.
+// What a form has to know of a setting. No doc comment: it would describe whatever this is part of.
 #[derive(JsonSchema, Serialize)]
 struct FormBody {
     /// `int`, `bool`, `string`.

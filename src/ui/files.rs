@@ -16,7 +16,7 @@ pub trait Files {
 
 /// What `make web` built. Empty when there was nothing to embed; a debug build reads the folder at run time.
 #[derive(Embed)]
-#[folder = "$CARGO_MANIFEST_DIR/web/dist"]
+#[folder = "web/dist"]
 #[allow_missing = true]
 pub struct Embedded;
 

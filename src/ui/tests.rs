@@ -121,13 +121,9 @@ async fn each_page_has_a_nonce_of_its_own_and_allows_no_inline_code_without() {
     let nonce = policy.split("'nonce-").nth(1).unwrap().split('\'').next().unwrap();
     assert_eq!(nonce.len(), 22);
     assert_eq!(first.matches(&format!("nonce=\"{nonce}\"")).count(), 2);
-    assert!(!first.contains(page_nonce()) && !policy.contains("unsafe"), "{policy}");
+    assert!(!first.contains("CSP_NONCE") && !policy.contains("unsafe"), "{policy}");
     let (_, second, _) = ask(browser(), "/", header::CONTENT_SECURITY_POLICY).await.unwrap();
     assert_ne!(first, second);
-}
-
-fn page_nonce() -> &'static str {
-    "CSP_NONCE"
 }
 
 #[actix_web::test]
@@ -137,4 +133,10 @@ async fn a_binary_without_the_ui_says_how_to_build_it() {
     assert_eq!(response.status(), StatusCode::OK);
     let body = String::from_utf8(to_bytes(response.into_body()).await.unwrap().to_vec()).unwrap();
     assert!(body.contains("make web") && body.contains("href=\"/gate/health\""), "{body}");
+}
+
+#[test]
+fn what_was_built_is_in_the_binary() {
+    let built = concat!(env!("CARGO_MANIFEST_DIR"), "/web/dist/index.html");
+    assert_eq!(<Embedded as Files>::get(INDEX).is_some(), std::path::Path::new(built).is_file());
 }

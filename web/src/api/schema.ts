@@ -1118,6 +1118,18 @@ export interface components {
             name: string;
             description: string;
             default_value: number | boolean | string;
+            /** @description `int`, `bool`, `string`. */
+            type: string;
+            /** Format: int64 */
+            min_value?: number;
+            /** Format: int64 */
+            max_value?: number;
+            /** @description The only values there are; absent when others are taken too. */
+            values?: string[];
+            /** @description `s`, `ms`, `min`, `days`, `%`; absent when there is none. */
+            unit?: string;
+            /** @description Whether the value is or holds a secret, to be hidden on screens. */
+            is_secret: boolean;
         };
         GroupCopied: {
             group: components["schemas"]["Group"];
@@ -1970,17 +1982,22 @@ export interface components {
             key: string;
             name: string;
             value: number | boolean | string;
+            default_value: string;
+            description: string;
+            category: string;
+            required: boolean;
             /** @description `int`, `bool`, `string`. */
             type: string;
-            default_value: string;
             /** Format: int64 */
             min_value?: number;
             /** Format: int64 */
             max_value?: number;
+            /** @description The only values there are; absent when others are taken too. */
             values?: string[];
-            description: string;
-            category: string;
-            required: boolean;
+            /** @description `s`, `ms`, `min`, `days`, `%`; absent when there is none. */
+            unit?: string;
+            /** @description Whether the value is or holds a secret, to be hidden on screens. */
+            is_secret: boolean;
         };
         SettingCategory: {
             category_name: string;
