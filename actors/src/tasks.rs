@@ -265,8 +265,7 @@ impl TaskHandle {
                 change(&mut record.task);
                 record.changed_at = now;
                 is_due = !record.task.is_running() || now.since(record.told_at) >= KEPT_EVERY;
-                self.shared.tell_listeners();
-        if is_due {
+                if is_due {
                     record.told_at = now;
                 }
             }

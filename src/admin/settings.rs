@@ -34,19 +34,32 @@ struct SettingBody {
     name: &'static str,
     #[schemars(with = "SettingValue")]
     value: Value,
-    #[serde(rename = "type")]
-    /// `int`, `bool`, `string`.
-    kind: &'static str,
     default_value: &'static str,
+    description: &'static str,
+    category: &'static str,
+    required: bool,
+    #[serde(flatten)]
+    form: FormBody,
+}
+
+// What a form has to know of a setting. No doc comment: it would describe whatever this is part of.
+#[derive(JsonSchema, Serialize)]
+struct FormBody {
+    /// `int`, `bool`, `string`.
+    #[serde(rename = "type")]
+    kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_value: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_value: Option<i64>,
+    /// The only values there are; absent when others are taken too.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     values: &'static [&'static str],
-    description: &'static str,
-    category: &'static str,
-    required: bool,
+    /// `s`, `ms`, `min`, `days`, `%`; absent when there is none.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    unit: &'static str,
+    /// Whether the value is or holds a secret, to be hidden on screens.
+    is_secret: bool,
 }
 
 #[derive(JsonSchema, Serialize)]
@@ -57,6 +70,8 @@ pub(super) struct OptionBody {
     description: &'static str,
     #[schemars(with = "SettingValue")]
     default_value: Value,
+    #[serde(flatten)]
+    form: FormBody,
 }
 
 /// Every setting with its value, by category.
@@ -106,6 +121,7 @@ pub(super) async fn group_options(state: web::Data<AdminState>, request: HttpReq
             name: declaration.name.get(language),
             description: declaration.description.get(language),
             default_value: settings.get(declaration.key).unwrap_or(Value::Null),
+            form: form_body(declaration),
         })
         .collect();
     Success::data(&options)
@@ -116,14 +132,22 @@ fn setting_body(declaration: &Declaration, settings: &Settings, language: Langua
         key: declaration.key,
         name: declaration.name.get(language),
         value: settings.get(declaration.key).unwrap_or(Value::Null),
-        kind: declaration.kind.as_str(),
         default_value: declaration.default,
-        min_value: declaration.min,
-        max_value: declaration.max,
-        values: declaration.values,
         description: declaration.description.get(language),
         category: declaration.category.name().get(language),
         required: declaration.required,
+        form: form_body(declaration),
+    }
+}
+
+fn form_body(declaration: &Declaration) -> FormBody {
+    FormBody {
+        kind: declaration.kind.as_str(),
+        min_value: declaration.min,
+        max_value: declaration.max,
+        values: declaration.values,
+        unit: declaration.unit,
+        is_secret: declaration.secret,
     }
 }
 
