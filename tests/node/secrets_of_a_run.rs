@@ -47,8 +47,8 @@ async fn group(program: &Program, name: &str, url: &str, config: serde_json::Val
     manage(program, "POST", "/api/groups", body, 200).await["data"]["id"].as_i64().unwrap()
 }
 
-/// Whatever goes through a node in its life, good and bad.
-async fn live(program: &Program, double: &Double) {
+/// Whatever goes through a node in its life, good and bad; answers the access token that was made in it.
+async fn live(program: &Program, double: &Double) -> String {
     let long_message = format!("no such key: {}", PROVIDER_KEYS[1]);
     double.on_key(PROVIDER_KEYS[1], Behaviour::invalid_key().message(&long_message));
     double.on_key(PROVIDER_KEYS[2], Behaviour::rate_limited(60));
@@ -100,7 +100,13 @@ async fn live(program: &Program, double: &Double) {
         .body(format!("{{\"keys_text\": \"{}", PROVIDER_KEYS[0]));
     assert_eq!(program.send(&cut).await.head.status, 400);
     program.send(&Request::new("GET", &format!("/api/groups?key={WRONG_KEY}"))).await;
+    let made = manage(program, "POST", "/api/tokens", json!({"name": "robot", "role": "admin"}), 200).await;
+    let token = made["data"]["token"].as_str().unwrap().to_owned();
+    assert_eq!(program.send(&Request::new("GET", &format!("/api/groups?key={token}"))).await.head.status, 200);
+    let login = manage(program, "POST", "/api/auth/login", json!({"auth_key": token}), 200).await;
+    assert_eq!(login["role"], "admin");
     assert_eq!(program.send(&Request::new("GET", &format!("/blacklist?key={AUTH_KEY}"))).await.head.status, 200);
+    token
 }
 
 fn assert_silent(text: &str, place: &str) {
@@ -131,7 +137,7 @@ async fn no_secret_of_a_run_is_printed_or_stored_in_clear() {
         ("LOG_ENABLE_FILE", "true"),
     ];
     let mut program = start(folder.path(), &env).await;
-    live(&program, &double).await;
+    let token = live(&program, &double).await;
     program.signal("TERM");
     assert!(program.ended().await.success(), "{}", output(folder.path()));
     let printed = output(folder.path());
@@ -143,6 +149,7 @@ async fn no_secret_of_a_run_is_printed_or_stored_in_clear() {
         // The values of header rules are configuration, which is not encrypted.
         let text = if path.starts_with(folder.path().join("data")) { text.replace(HEADER_SECRET, "") } else { text };
         assert_silent(&text, &path.display().to_string());
+        assert!(!text.contains(&token), "{} holds the access token", path.display());
     }
 }
 
