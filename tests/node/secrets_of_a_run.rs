@@ -48,8 +48,8 @@ async fn group(program: &Program, name: &str, url: &str, config: serde_json::Val
     manage(program, "POST", "/api/groups", body, 200).await["data"]["id"].as_i64().unwrap()
 }
 
-/// Whatever goes through a node in its life, good and bad.
-async fn live(program: &Program, double: &Double) {
+/// Whatever goes through a node in its life, good and bad; answers the access token that was made in it.
+async fn live(program: &Program, double: &Double) -> String {
     let long_message = format!("no such key: {}", PROVIDER_KEYS[1]);
     double.on_key(PROVIDER_KEYS[1], Behaviour::invalid_key().message(&long_message));
     double.on_key(PROVIDER_KEYS[2], Behaviour::rate_limited(60));
@@ -101,7 +101,13 @@ async fn live(program: &Program, double: &Double) {
         .body(format!("{{\"keys_text\": \"{}", PROVIDER_KEYS[0]));
     assert_eq!(program.send(&cut).await.head.status, 400);
     program.send(&Request::new("GET", &format!("/api/groups?key={WRONG_KEY}"))).await;
+    let made = manage(program, "POST", "/api/tokens", json!({"name": "robot", "role": "admin"}), 200).await;
+    let token = made["data"]["token"].as_str().unwrap().to_owned();
+    assert_eq!(program.send(&Request::new("GET", &format!("/api/groups?key={token}"))).await.head.status, 200);
+    let login = manage(program, "POST", "/api/auth/login", json!({"auth_key": token}), 200).await;
+    assert_eq!(login["role"], "admin");
     assert_eq!(program.send(&Request::new("GET", &format!("/blacklist?key={AUTH_KEY}"))).await.head.status, 200);
+    token
 }
 
 fn assert_silent(text: &str, place: &str) {
@@ -142,7 +148,7 @@ async fn no_secret_of_a_run_is_printed_or_stored_in_clear() {
     let mut program = start(folder.path(), &env).await;
     assert!(program.arguments().contains("gpt-load"), "they can be read here");
     assert_silent(&program.arguments(), "the arguments");
-    live(&program, &double).await;
+    let token = live(&program, &double).await;
     read_all(&program).await;
     rotate(&program).await;
     // What a kill leaves behind, the write-ahead log among it.
@@ -245,6 +251,7 @@ fn assert_files_silent(folder: &Path) {
     for path in files_under(folder) {
         let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
         assert_silent(&text, &path.display().to_string());
+        assert!(!text.contains(&token), "{} holds the access token", path.display());
     }
 }
 
