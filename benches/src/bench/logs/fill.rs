@@ -31,6 +31,8 @@ const RARE: u64 = 1_000_000;
 const WAITING: u64 = 30_000;
 const KEYS_PER_COMMAND: usize = 5_000;
 const MILLION: u64 = 1_000_000;
+/// Rows of one second: the log is that of a node under full load, in seconds that are spread over the days.
+const BUSY: u64 = 20_000;
 
 /// What was written, and how fast.
 pub(super) struct Filled {
@@ -136,13 +138,13 @@ pub(super) fn name(number: usize) -> String {
 async fn write(runtime: &Runtime, teams: &[Team], rows: u64, tell: &mut dyn FnMut(&str)) -> anyhow::Result<Filled> {
     let until = Timestamp::now();
     let from = until - Duration::from_secs(DAYS * 24 * 3600);
-    let span = u64::try_from(until.0 - from.0).unwrap_or(1);
+    let step = u64::try_from(until.0 - from.0)? / rows.div_ceil(BUSY);
     let mut chance = Chance(1);
     let (mut curve, mut late) = (Vec::new(), (Uuid::nil(), Uuid::nil()));
     let (begun, cpu) = (Instant::now(), cpu_time()?);
     let mut million_begun = begun;
     for number in 0..rows {
-        let at = Timestamp(from.0 + i64::try_from(u128::from(number) * u128::from(span) / u128::from(rows))?);
+        let at = Timestamp(from.0 + i64::try_from(number / BUSY * step + number % BUSY * 1_000 / BUSY)?);
         let row = row(teams, at, number, &mut chance);
         if number + 100 == rows {
             late = (row.id, row.request_id);
