@@ -38,4 +38,5 @@ mod support;
 mod takeover;
 mod tap;
 mod transport;
+mod ui;
 mod validation;
