@@ -47,4 +47,5 @@ mod tasks_crash;
 mod tasks_keys;
 mod tokens;
 mod transport;
+mod ui;
 mod validation;

@@ -20,8 +20,8 @@ export async function identify(): Promise<void> {
   const response = await send('/api/auth/me', { headers: { Authorization: `Bearer ${session.key.value}` } })
   if (response.status === 401) return session.expire()
   if (!response.ok) return
-  const { data } = (await response.json()) as { data?: { role?: Role; name?: string } }
-  session.identify(data?.role === 'viewer' ? 'viewer' : 'admin', data?.name ?? '')
+  const { data } = (await response.json()) as { data?: { role?: Role; kind?: string; name?: string } }
+  session.identify(data?.role === 'viewer' ? 'viewer' : 'admin', data?.kind === 'token' ? (data.name ?? '') : '')
 }
 
 async function send(path: string, init: RequestInit): Promise<Response> {

@@ -19,6 +19,8 @@ export const session = {
   /** Whether the server refused the key of a running session. The page stays, and asks for a key in a dialog. */
   isExpired: readonly(isExpired),
   isLoggedIn: computed(() => key.value !== ''),
+  /** Whether there is a key that the server accepts, as far as is known. Nothing asks by itself while not: that would count as guessing. */
+  isUsable: computed(() => key.value !== '' && !isExpired.value),
   /** Whether things may be changed; a viewer only looks. */
   canWrite: computed(() => role.value === 'admin'),
   begin(accepted: string) {

@@ -1,6 +1,7 @@
 import { onScopeDispose, ref, shallowRef, watch, type Ref, type WatchSource } from 'vue'
 import { ApiError, isAbort } from '@/api/errors'
 import { reachability } from '@/api/reachability'
+import { session } from '@/api/session'
 import { liveness, onEvent, type LiveEvent, type Topic } from '@/live/events'
 import { i18n } from '@/locales'
 
@@ -61,10 +62,15 @@ export function useResource<T>(load: (signal: AbortSignal) => Promise<T>, option
 
   const { watch: sources = [], live = [], immediate = true } = options
   watch([i18n.global.locale, reachability.comebacks, ...sources], refresh)
+  watch(session.isUsable, isUsable => isUsable && refresh())
   if (live.length > 0) keepFresh(refresh, live, options)
   onScopeDispose(() => current?.abort())
   if (immediate) void refresh()
   return { data, error, isLoading, refresh }
+}
+
+function isWorthwhile(): boolean {
+  return reachability.isReachable.value && session.isUsable.value
 }
 
 function keepFresh(refresh: () => Promise<void>, topics: Topic[], options: ResourceOptions) {
@@ -89,10 +95,10 @@ function keepFresh(refresh: () => Promise<void>, topics: Topic[], options: Resou
     if (topics.includes(event.type) && concerns(event) && !document.hidden) soon()
   })
   const poll = setInterval(() => {
-    if (pollMs > 0 && !liveness.isLive.value && !document.hidden && reachability.isReachable.value) soon()
+    if (pollMs > 0 && !liveness.isLive.value && !document.hidden && isWorthwhile()) soon()
   }, pollMs || POLL_MS)
   // What happened while nobody looked, or while the stream was away.
-  const seen = () => document.hidden || soon()
+  const seen = () => !document.hidden && isWorthwhile() && soon()
   document.addEventListener('visibilitychange', seen)
   const stop = watch(liveness.isLive, isLive => isLive && soon())
   onScopeDispose(() => {

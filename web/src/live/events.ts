@@ -30,11 +30,11 @@ export function onEvent(listener: Listener): () => void {
   return () => listeners.delete(listener)
 }
 
-/** Listens to the server for as long as there is a session. EventSource cannot send the key, hence fetch. */
+/** Listens to the server for as long as it accepts the key. EventSource cannot send the key, hence fetch. */
 export async function listen(): Promise<void> {
   stream?.abort()
   const own = (stream = new AbortController())
-  for (let failures = 0; !own.signal.aborted && session.key.value !== ''; failures += 1) {
+  for (let failures = 0; !own.signal.aborted && session.isUsable.value; failures += 1) {
     if (await follow(own.signal)) failures = -1
     isLive.value = false
     await pause(RETRY_MS[Math.min(Math.max(failures, 0), RETRY_MS.length - 1)] ?? 0, own.signal)
@@ -55,6 +55,7 @@ async function follow(signal: AbortSignal): Promise<boolean> {
       cache: 'no-store',
       signal
     })
+    if (response.status === 401) session.expire()
     const isStream = response.headers.get('Content-Type')?.startsWith('text/event-stream')
     if (!response.ok || !isStream || !response.body) return false
     isLive.value = true

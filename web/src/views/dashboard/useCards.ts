@@ -13,16 +13,16 @@ export function useCards(stats: Ref<Stats | undefined>): ComputedRef<StatCardPro
   const { number, percent } = useFormat()
 
   /** Percent against the span of time before. A growing number is neither good nor bad. */
-  function change(card: Card | undefined): Partial<StatCardProps> {
+  function change(card: Card | undefined, before: string): Partial<StatCardProps> {
     if (!card || card.trend === 0) return { note: t('dashboard.unchanged') }
-    return { trend: signed(card.trend / 100), isUp: card.trend > 0, tone: 'plain', note: t('dashboard.before') }
+    return { trend: signed(card.trend / 100), isUp: card.trend > 0, tone: 'plain', note: before }
   }
 
   /** Percentage points; fewer failures are good. */
   function errorChange(card: Card | undefined): Partial<StatCardProps> {
     if (!card || card.trend === 0) return { note: t('dashboard.unchanged') }
     const tone = card.trend_is_growth ? 'good' : 'bad'
-    return { trend: signed(card.trend / 100), isUp: card.trend > 0, tone, note: t('dashboard.before') }
+    return { trend: signed(card.trend / 100), isUp: card.trend > 0, tone, note: t('dashboard.beforeDay') }
   }
 
   function signed(ratio: number): string {
@@ -40,8 +40,16 @@ export function useCards(stats: Ref<Stats | undefined>): ComputedRef<StatCardPro
         note: invalid > 0 ? t('dashboard.invalidKeys', { n: number(invalid) }) : t('dashboard.noInvalidKeys'),
         tone: invalid > 0 ? 'bad' : 'plain'
       },
-      { label: t('dashboard.requests'), value: number(of?.request_count.value ?? 0), ...change(of?.request_count) },
-      { label: t('dashboard.rpm'), value: number(of?.rpm.value ?? 0), ...change(of?.rpm) },
+      {
+        label: t('dashboard.requests'),
+        value: number(of?.request_count.value ?? 0),
+        ...change(of?.request_count, t('dashboard.beforeDay'))
+      },
+      {
+        label: t('dashboard.rpm'),
+        value: number(of?.rpm.value ?? 0),
+        ...change(of?.rpm, t('dashboard.beforeMinutes'))
+      },
       {
         label: t('dashboard.errorRate'),
         value: percent((of?.error_rate.value ?? 0) / 100),
