@@ -12,6 +12,10 @@ use gpt_load_benches::raw::{Answer, Client};
 
 use crate::support::{MARKER, PATIENCE, Request};
 
+/// Bound on a start, and on a refused one. In a debug build one passphrase takes a second of a free processor to stretch, and a
+/// change of passphrases stretches three.
+const START_PATIENCE: Duration = PATIENCE.saturating_mul(5);
+
 /// A running `gpt-load`; killed when it is dropped. Then nothing that it printed, nor its arguments, may hold a marked secret.
 pub(crate) struct Program {
     child: Child,
@@ -53,7 +57,7 @@ pub(crate) async fn start(folder: &Path, env: &[(&str, &str)]) -> Program {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, serves).await.expect("it serves");
+    tokio::time::timeout(START_PATIENCE, serves).await.expect("it serves");
     program
 }
 
@@ -114,7 +118,7 @@ impl Program {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, ending).await.expect("it ends")
+        tokio::time::timeout(START_PATIENCE, ending).await.expect("it ends")
     }
 }
 
