@@ -52,15 +52,15 @@ struct Record {
 
 impl Default for Tasks {
     fn default() -> Self {
-        let (owner, keeper) = (OnceLock::new(), OnceLock::new());
-        Self { shared: Arc::new(Shared { owner, record: watch::Sender::new(None), keeper }) }
+        Self::telling(Events::default())
     }
 }
 
 impl Tasks {
     /// Tasks that `events` tell of.
     pub fn telling(events: Events) -> Self {
-        Self { shared: Arc::new(Shared { events, ..Shared::default() }) }
+        let (owner, keeper) = (OnceLock::new(), OnceLock::new());
+        Self { shared: Arc::new(Shared { owner, events, record: watch::Sender::new(None), keeper }) }
     }
 
     /// Names the node that does the work of tasks begun here; the first name counts.

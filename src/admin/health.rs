@@ -60,11 +60,10 @@ pub(super) async fn ready(state: web::Data<AdminState>) -> HttpResponse {
     response
 }
 
-/// Whether the request has the management key. Who has a wrong one is answered like everyone.
+/// Whether the request has the management key or an access token. Who has a wrong one is answered like everyone.
 fn may_know_more(state: &AdminState, request: &HttpRequest) -> bool {
-    let key = presented_key(request.query_string(), request.headers());
-    let is_right = |key: &str| state.try_key(key, state.client_address(request), Instant::now());
-    key.is_some_and(|key| is_right(&key).unwrap_or(false))
+    presented_key(request.query_string(), request.headers())
+        .is_some_and(|key| matches!(state.identify(&key, request, Instant::now()), Ok(Some(_))))
 }
 
 fn warnings(state: &AdminState) -> Vec<String> {

@@ -3,6 +3,7 @@
 use actix_web::{HttpResponse, http::StatusCode, web};
 use gpt_load_actors::routing::GroupRoute;
 use gpt_load_schema::{
+    audit::Subject,
     key::{KeyRecord, KeyState},
     time::Timestamp,
 };

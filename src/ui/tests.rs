@@ -28,7 +28,7 @@ impl Files for Built {
         };
         let mut hash = [0; 32];
         hash[..4].copy_from_slice(&data.as_bytes()[..4]);
-        let metadata = Metadata::__rust_embed_new(hash, None, None, Cow::Borrowed("application/octet-stream"));
+        let metadata = Metadata::__rust_embed_new(hash, None, None);
         Some(EmbeddedFile { data: Cow::Borrowed(data.as_bytes()), metadata })
     }
 }
