@@ -1,6 +1,6 @@
 //! The OpenAPI document as a judge of answers.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use gpt_load::admin::openapi;
 use jsonschema::{Draft, Validator};
@@ -20,6 +20,8 @@ pub(crate) struct Document {
     /// As they are in the document.
     open_components: Value,
     pub(crate) operations: Vec<Operation>,
+    /// By operation and status: making one takes longer than the request.
+    judges: RefCell<BTreeMap<String, Validator>>,
 }
 
 impl Document {
@@ -42,7 +44,7 @@ impl Document {
         for operation in &mut operations {
             close(&mut operation.spec["responses"]);
         }
-        Self { components, open_components, operations }
+        Self { components, open_components, operations, judges: RefCell::default() }
     }
 
     pub(crate) fn operation(&self, id: &str) -> &Operation {
@@ -81,10 +83,10 @@ impl Document {
             return None;
         }
         let Ok(body) = serde_json::from_str::<Value>(&answer.text) else { return Some("no JSON".to_owned()) };
-        let problem = validator(schema, &self.components)
-            .iter_errors(&body)
-            .next()
-            .map(|e| format!("{e} at {}", e.instance_path()));
+        let mut judges = self.judges.borrow_mut();
+        let judge = judges.entry(format!("{} {}", operation.id, answer.status));
+        let judge = judge.or_insert_with(|| validator(schema, &self.components));
+        let problem = judge.iter_errors(&body).next().map(|e| format!("{e} at {}", e.instance_path()));
         problem.map(|problem| problem.chars().take(400).collect())
     }
 
