@@ -56,9 +56,17 @@ fn state_now(state: &AdminState, stored: &KeyRecord) -> KeyState {
 }
 
 fn order(fields: &mut Fields, now: KeyState) -> Result<Option<Order>, ApiError> {
-    // Key objects call it `status`, pools `state`: either is understood.
-    let name = if fields.contains("state") { "state" } else { "status" };
-    let Some(word) = fields.string(name)? else { return Ok(None) };
+    let mut order = None;
+    // Key objects call it `status`, pools `state`: either is understood, both are checked, `state` counts.
+    for name in ["status", "state"] {
+        if let Some(word) = fields.string(name)? {
+            order = order_of(name, &word, now)?;
+        }
+    }
+    Ok(order)
+}
+
+fn order_of(name: &str, word: &str, now: KeyState) -> Result<Option<Order>, ApiError> {
     match word.parse() {
         Ok(KeyState::Active) => Ok(Some(Order::Restore)),
         Ok(KeyState::Disabled) => Ok(Some(Order::Disable)),

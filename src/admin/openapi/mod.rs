@@ -37,7 +37,9 @@ use self::operation::Operation;
 use super::{envelope, error::ErrorCode};
 
 /// What operations are about: tag, what it means, the operations.
-const SUBJECTS: &[(&str, &str, fn() -> Vec<Operation>)] = &[
+type Subject = (&'static str, &'static str, fn() -> Vec<Operation>);
+
+const SUBJECTS: &[Subject] = &[
     ("Groups", "Groups of keys, aggregate groups and their members.", groups::operations),
     ("Keys", "Keys of groups.", keys::operations),
     ("Pools", "Keys as the node sees them at the moment.", pool::operations),

@@ -301,7 +301,7 @@ impl Operation {
         for status in statuses {
             let codes: Vec<_> = errors.iter().filter(|code| code.status() == status).copied().collect();
             let response = match self.error_shape {
-                Some(shape) => error_response(&codes, json!(shape(generator))),
+                Some(shape) => error_response(&codes, &json!(shape(generator))),
                 None => shared_error(&codes, shared),
             };
             responses.insert(status.as_str().to_owned(), response);
@@ -320,11 +320,11 @@ fn shared_error(codes: &[ErrorCode], shared: &mut Map<String, Value>) -> Value {
         "allOf": [{"$ref": "#/components/schemas/Error"}, {"properties": {"code": {"enum": words}}}],
     });
     let reference = json!({"$ref": format!("#/components/responses/{name}")});
-    shared.entry(name).or_insert_with(|| error_response(codes, schema));
+    shared.entry(name).or_insert_with(|| error_response(codes, &schema));
     reference
 }
 
-fn error_response(codes: &[ErrorCode], schema: Value) -> Value {
+fn error_response(codes: &[ErrorCode], schema: &Value) -> Value {
     let texts: Vec<_> = codes.iter().map(|code| format!("`{}`: {}", code.as_str(), code.text())).collect();
     let mut response = json!({
         "description": texts.join("; "),

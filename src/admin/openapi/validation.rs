@@ -33,7 +33,7 @@ pub(super) fn operations() -> Vec<Operation> {
         .text("Above 1,000 keys the answer is the task that does it.")
         .body::<Increment>(increment())
         .data::<IncrementOfGroup>()
-        .errors(&[ValidationFailed, NotFound]),
+        .errors(&[NotFound]),
         lenient(Operation::new(
             "post",
             "/api/validation/groups",
@@ -42,8 +42,7 @@ pub(super) fn operations() -> Vec<Operation> {
         ))
         .text("Above 1,000 keys the answer is the task that does it.")
         .body::<Increment>(increment())
-        .data::<IncrementOfAll>()
-        .errors(&[ValidationFailed]),
+        .data::<IncrementOfAll>(),
         Operation::new(
             "get",
             "/api/validation/groups/{id}/history",

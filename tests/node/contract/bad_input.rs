@@ -47,6 +47,13 @@ const QUERIES: [&str; 12] = [
     "true",
 ];
 
+/// Members that take what the document does not allow.
+const LENIENT: &[(&str, &str)] = &[
+    // A rule without a header does nothing and is dropped, by contract.
+    ("createGroup", "/header_rules/0/key"),
+    ("updateGroup", "/header_rules/0/key"),
+];
+
 /// What is wrong with an answer to bad input, if anything. `about` is the member at fault.
 fn objection(document: &Document, operation: &Operation, got: &super::Got, about: &str) -> Option<String> {
     if let Some(objection) = document.objection(operation, got) {
@@ -72,6 +79,7 @@ async fn no_member_of_any_body_takes_everything() {
         let (path, body) = good_case(&operation.id);
         let (path, body) = (world.filled(path), world.filled(body));
         let good: Value = serde_json::from_str(&body).unwrap();
+        let judge = document.body_validator(operation);
         let mut places = Vec::new();
         for (member, items) in document.members(operation) {
             places.push(format!("/{member}"));
@@ -84,7 +92,11 @@ async fn no_member_of_any_body_takes_everything() {
                 put(&mut spoiled, &place, value.clone());
                 let got = world.send(&operation.method, &path, spoiled.to_string()).await;
                 let case = format!("{place}: {value}");
-                let objection = objection(&document, operation, &got, &place);
+                let is_lenient = LENIENT.iter().any(|(id, at)| *id == operation.id && *at == place);
+                let objection = objection(&document, operation, &got, &place).or_else(|| {
+                    let is_taken = got.status == 200 && !is_lenient && !judge.is_valid(&spoiled);
+                    is_taken.then(|| "taken, though the document says otherwise".to_owned())
+                });
                 let told = got.told();
                 report.add(&operation.id, &case, &told, &told, objection);
             }
@@ -104,7 +116,11 @@ fn put(body: &mut Value, place: &str, value: Value) {
         [member] => body[member] = value,
         [member, _, name] => {
             if !body[member][0].is_object() {
-                body[member] = json!([{}]);
+                body[member] = match member {
+                    "header_rules" => json!([{"key": "X-A", "value": "1", "action": "set"}]),
+                    "upstreams" => json!([{"url": "https://a.example", "weight": 1}]),
+                    _ => json!([{}]),
+                };
             }
             body[member][0][name] = value;
         }

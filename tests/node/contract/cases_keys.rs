@@ -17,6 +17,7 @@ pub(super) const CASES: &[Row] = &[
     ("changeKey", "/api/keys/$key", r#"{"status": "active"}"#, "200"),
     ("changeKey", "/api/keys/$key", "{}", "400 VALIDATION_FAILED state"),
     ("changeKey", "/api/keys/$key", r#"{"state": "pending"}"#, "400 VALIDATION_FAILED state"),
+    ("changeKey", "/api/keys/$key", r#"{"state": "active", "status": 7}"#, "400 INVALID_JSON status"),
     ("changeKey", "/api/keys/$key", r#"{"weight": 0}"#, "400 VALIDATION_FAILED weight"),
     ("changeKey", "/api/keys/$key", r#"{"priority": 1001}"#, "400 VALIDATION_FAILED priority"),
     ("changeKey", "/api/keys/$key", r#"{"upstream": "https://else.example"}"#, "400 VALIDATION_FAILED upstream"),
@@ -185,10 +186,11 @@ pub(super) const CASES: &[Row] = &[
     ("validateGroup", "/api/keys/validate-group", r#"{"group_id": $group}"#, "409 TASK_IN_PROGRESS"),
     (
         "validateNewKeys",
-        "/api/validation/groups/$group",
+        "/api/validation/groups/$many",
         r#"{"include_states": ["active"], "exclude_recently_validated": false}"#,
         "409 TASK_IN_PROGRESS",
     ),
+    ("validateNewKeysOfAll", "/api/validation/groups", r#"{"include_states": ["active"]}"#, "409 TASK_IN_PROGRESS"),
     ("getTask", "/api/tasks/status", "", "200"),
     ("cancelTask", "/api/tasks/cancel", "", "200"),
 ];
@@ -204,9 +206,6 @@ const TOO_LONG_NOTE: &str = concat!(
 /// Documented errors that no case can bring about, and why.
 pub(super) const OUT_OF_REACH: &[(&str, &str, &str)] = &[
     ("copyGroup", "DUPLICATE_RESOURCE", "a thousand copies of one group"),
-    ("validateNewKeysOfAll", "TASK_IN_PROGRESS", "the same code as for one group"),
-    ("validateNewKeys", "VALIDATION_FAILED", "nothing to validate is an empty report here"),
-    ("validateNewKeysOfAll", "VALIDATION_FAILED", "nothing to validate is an empty report here"),
     ("getStats", "NOT_FOUND", "the default group is missing: admin/tests/legacy.rs"),
     ("getBlacklist", "NOT_FOUND", "the default group is missing: admin/tests/legacy.rs"),
     ("resetKeys", "NOT_FOUND", "the default group is missing: admin/tests/legacy.rs"),

@@ -1,6 +1,6 @@
 //! The OpenAPI document as a judge of answers.
 
-use std::collections::BTreeMap;
+use std::{cell::RefCell, collections::BTreeMap};
 
 use gpt_load::admin::openapi;
 use jsonschema::{Draft, Validator};
@@ -17,7 +17,11 @@ pub(crate) struct Operation {
 /// The document, its schemas closed: a member that it does not mention is a mistake of an answer.
 pub(crate) struct Document {
     components: Value,
+    /// As they are in the document.
+    open_components: Value,
     pub(crate) operations: Vec<Operation>,
+    /// By operation and status: making one takes longer than the request.
+    judges: RefCell<BTreeMap<String, Validator>>,
 }
 
 impl Document {
@@ -35,11 +39,12 @@ impl Document {
             }
         }
         let mut components = document["components"].take();
+        let open_components = components.clone();
         close(&mut components);
         for operation in &mut operations {
-            close(&mut operation.spec);
+            close(&mut operation.spec["responses"]);
         }
-        Self { components, operations }
+        Self { components, open_components, operations, judges: RefCell::default() }
     }
 
     pub(crate) fn operation(&self, id: &str) -> &Operation {
@@ -57,10 +62,9 @@ impl Document {
         }
     }
 
-    pub(crate) fn validator(&self, schema: &Value) -> Validator {
-        let mut root = schema.clone();
-        root["components"] = self.components.clone();
-        jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true).build(&root).unwrap()
+    /// What the document says of an operation's JSON body; members that it does not mention are fine.
+    pub(crate) fn body_validator(&self, operation: &Operation) -> Validator {
+        validator(&operation.spec["requestBody"]["content"]["application/json"]["schema"], &self.open_components)
     }
 
     /// What the document has against an answer of `operation`, if anything.
@@ -79,7 +83,10 @@ impl Document {
             return None;
         }
         let Ok(body) = serde_json::from_str::<Value>(&answer.text) else { return Some("no JSON".to_owned()) };
-        let problem = self.validator(schema).iter_errors(&body).next().map(|e| format!("{e} at {}", e.instance_path()));
+        let mut judges = self.judges.borrow_mut();
+        let judge = judges.entry(format!("{} {}", operation.id, answer.status));
+        let judge = judge.or_insert_with(|| validator(schema, &self.components));
+        let problem = judge.iter_errors(&body).next().map(|e| format!("{e} at {}", e.instance_path()));
         problem.map(|problem| problem.chars().take(400).collect())
     }
 
@@ -104,6 +111,12 @@ impl Document {
         let members = schema["properties"].as_object().into_iter().flatten();
         members.map(|(name, member)| (name.clone(), self.resolved(&member["items"]).clone())).collect()
     }
+}
+
+fn validator(schema: &Value, components: &Value) -> Validator {
+    let mut root = schema.clone();
+    root["components"] = components.clone();
+    jsonschema::options().with_draft(Draft::Draft202012).should_validate_formats(true).build(&root).unwrap()
 }
 
 /// Refuses members that a schema does not mention.

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use gpt_load_schema::{channel::Channel, key::KeyState};
+use gpt_load_benches::double::{At, Behaviour};
+use gpt_load_schema::{channel::Channel, ids::GroupId, key::KeyState};
 use serde_json::{Value, json};
 
 use crate::support::{AUTH_KEY, Gateway, PATIENCE, Request};
@@ -46,6 +47,7 @@ impl World {
             ids.insert(name, gateway.group(name, Channel::OpenAi, keys, json!({})).await.to_string());
         }
         ids.insert("gemini", gateway.group("gemini", Channel::Gemini, &[], json!({})).await.to_string());
+        ids.insert("many", gateway.group("many", Channel::OpenAi, &[], json!({})).await.to_string());
         ids.insert("empty", gateway.group("empty", Channel::OpenAi, &[], json!({})).await.to_string());
         for (name, body) in [
             ("aggregate", json!({"name": "aggregate", "channel_type": "openai", "group_type": "aggregate"})),
@@ -120,6 +122,14 @@ impl World {
             allow: answer.head.header("allow").map(str::to_owned),
             text: String::from_utf8(answer.body().to_vec()).expect("an answer in UTF-8"),
         }
+    }
+
+    /// From now on providers do not answer, and the group `many` has more keys than are validated without a task.
+    pub(crate) async fn with_much_to_do(&self) {
+        self.gateway.double.on_every(Some(Behaviour::hang(At::Head)));
+        let keys: Vec<String> = (0..1001).map(|number| format!("sk-many-{number}")).collect();
+        let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+        self.gateway.add_keys(GroupId(self.ids["many"].parse().unwrap()), &keys).await;
     }
 
     /// A request that succeeds, with names filled in.
