@@ -72,7 +72,7 @@ export function useTraffic(group: Ref<number | null>) {
         splitLine: { lineStyle: { color: c.border } }
       },
       series: [
-        { ...bar, data: series.value.successes, itemStyle: { color: c.accent, borderRadius: [2, 2, 0, 0] } },
+        { ...bar, data: series.value.successes, itemStyle: { color: c.series, borderRadius: [2, 2, 0, 0] } },
         { ...bar, data: series.value.failures, itemStyle: { color: c.danger, borderRadius: [2, 2, 0, 0] } }
       ]
     }
