@@ -49,7 +49,7 @@ export function useTraffic(group: Ref<number | null>) {
         trigger: 'axis',
         // Drawn on the canvas: HTML with style attributes is what the Content-Security-Policy forbids.
         renderMode: 'richText',
-        axisPointer: { type: 'shadow', shadowStyle: { color: c.hover, opacity: 0.6 } },
+        axisPointer: { type: 'shadow', z: -1, shadowStyle: { color: c.hover, opacity: 0.6 } },
         backgroundColor: c.surface,
         borderColor: c.borderStrong,
         borderWidth: 1,
