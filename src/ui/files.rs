@@ -6,12 +6,20 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, ContentEncoding},
 };
-use rust_embed::{Embed, EmbeddedFile};
+use rust_embed::Embed;
 
 /// Where the files come from.
 pub trait Files {
     /// The file of this path below the folder of the UI.
-    fn get(path: &str) -> Option<EmbeddedFile>;
+    fn get(path: &str) -> Option<File>;
+}
+
+/// A file of the UI.
+pub struct File {
+    /// Its content.
+    pub data: Cow<'static, [u8]>,
+    /// SHA-256 of the content.
+    pub hash: [u8; 32],
 }
 
 /// What `make web` built. Empty when there was nothing to embed; a debug build reads the folder at run time.
@@ -21,8 +29,9 @@ pub trait Files {
 pub struct Embedded;
 
 impl Files for Embedded {
-    fn get(path: &str) -> Option<EmbeddedFile> {
-        <Self as Embed>::get(path)
+    fn get(path: &str) -> Option<File> {
+        let file = <Self as Embed>::get(path)?;
+        Some(File { hash: file.metadata.sha256_hash(), data: file.data })
     }
 }
 
@@ -60,7 +69,7 @@ pub(super) fn serve<F: Files>(request: &HttpRequest, path: &str) -> Option<HttpR
     })
 }
 
-fn best<F: Files>(request: &HttpRequest, path: &str) -> Option<(ContentEncoding, EmbeddedFile)> {
+fn best<F: Files>(request: &HttpRequest, path: &str) -> Option<(ContentEncoding, File)> {
     let accepted = request.headers().get(header::ACCEPT_ENCODING)?.to_str().ok()?;
     ENCODINGS.into_iter().filter(|(_, word, _)| takes(accepted, word)).find_map(|(encoding, _, ending)| {
         let file = F::get(&format!("{path}{ending}"))?;
@@ -79,9 +88,9 @@ fn takes(accepted: &str, word: &str) -> bool {
     })
 }
 
-fn etag(file: &EmbeddedFile) -> String {
+fn etag(file: &File) -> String {
     let mut tag = String::from("\"");
-    for byte in &file.metadata.sha256_hash()[..16] {
+    for byte in &file.hash[..16] {
         let _ = write!(tag, "{byte:02x}");
     }
     tag + "\""

@@ -12,7 +12,7 @@ use actix_web::{
     http::{Method, header},
 };
 
-pub use self::files::{Embedded, Files};
+pub use self::files::{Embedded, File, Files};
 
 /// The page that every address of the UI begins with.
 const INDEX: &str = "index.html";

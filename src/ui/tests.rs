@@ -5,7 +5,6 @@ use actix_web::{
     http::{StatusCode, header::HeaderName},
     test::TestRequest,
 };
-use rust_embed::{EmbeddedFile, Metadata};
 
 use super::*;
 
@@ -16,7 +15,7 @@ struct Built;
 struct Nothing;
 
 impl Files for Built {
-    fn get(path: &str) -> Option<EmbeddedFile> {
+    fn get(path: &str) -> Option<File> {
         let data = match path {
             "index.html" => PAGE,
             "favicon.svg" => "<svg/>",
@@ -28,13 +27,12 @@ impl Files for Built {
         };
         let mut hash = [0; 32];
         hash[..4].copy_from_slice(&data.as_bytes()[..4]);
-        let metadata = Metadata::__rust_embed_new(hash, None, None);
-        Some(EmbeddedFile { data: Cow::Borrowed(data.as_bytes()), metadata })
+        Some(File { data: Cow::Borrowed(data.as_bytes()), hash })
     }
 }
 
 impl Files for Nothing {
-    fn get(_path: &str) -> Option<EmbeddedFile> {
+    fn get(_path: &str) -> Option<File> {
         None
     }
 }

@@ -17,6 +17,8 @@ export interface Tokens {
   accentHover: string
   accentSoft: string
   onAccent: string
+  /** Bars and lines of charts that mean nothing bad. */
+  series: string
   success: string
   successSoft: string
   warning: string
@@ -44,6 +46,7 @@ export const light: Tokens = {
   accentHover: '#3a44b8',
   accentSoft: '#ebedfb',
   onAccent: '#ffffff',
+  series: '#5560dd',
   success: '#12784a',
   successSoft: '#e3f5eb',
   warning: '#95560a',
@@ -71,6 +74,7 @@ export const dark: Tokens = {
   accentHover: '#a0a8ff',
   accentSoft: '#20244a',
   onAccent: '#0d0f1f',
+  series: '#6670ea',
   success: '#4cc38a',
   successSoft: '#12291f',
   warning: '#e5b155',

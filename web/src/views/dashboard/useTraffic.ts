@@ -49,7 +49,7 @@ export function useTraffic(group: Ref<number | null>) {
         trigger: 'axis',
         // Drawn on the canvas: HTML with style attributes is what the Content-Security-Policy forbids.
         renderMode: 'richText',
-        axisPointer: { type: 'shadow', shadowStyle: { color: c.hover, opacity: 0.6 } },
+        axisPointer: { type: 'shadow', z: -1, shadowStyle: { color: c.hover, opacity: 0.6 } },
         backgroundColor: c.surface,
         borderColor: c.borderStrong,
         borderWidth: 1,
@@ -72,7 +72,7 @@ export function useTraffic(group: Ref<number | null>) {
         splitLine: { lineStyle: { color: c.border } }
       },
       series: [
-        { ...bar, data: series.value.successes, itemStyle: { color: c.accent, borderRadius: [2, 2, 0, 0] } },
+        { ...bar, data: series.value.successes, itemStyle: { color: c.series, borderRadius: [2, 2, 0, 0] } },
         { ...bar, data: series.value.failures, itemStyle: { color: c.danger, borderRadius: [2, 2, 0, 0] } }
       ]
     }

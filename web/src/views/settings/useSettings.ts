@@ -1,4 +1,4 @@
-import { computed, reactive } from 'vue'
+import { computed, nextTick, reactive } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { api, unwrap, whole } from '@/api/client'
 import type { Schemas } from '@/api/types'
@@ -22,7 +22,8 @@ export function useSettings() {
   )
 
   const save = useAction(() => whole(api.PUT('/api/settings', { body: Object.fromEntries(changes.value) as never })), {
-    done: t('settings.saved')
+    done: t('settings.saved'),
+    isQuiet: true
   })
 
   function ruleOf(key: string): string {
@@ -58,12 +59,18 @@ export function useSettings() {
   }
 
   async function submit() {
-    if (broken.value.size > 0 || !(await save.run())) return
+    if (broken.value.size > 0 || !(await save.run())) return showProblem()
     await settings.refresh()
     draft.clear()
   }
 
   return { settings, changes, broken, save, valueOf, change, problemOf, isDefault, isUnsaved, discard, submit }
+}
+
+/** Brings the first message into view. */
+async function showProblem() {
+  await nextTick()
+  document.querySelector('form [role=alert]')?.scrollIntoView({ block: 'center', behavior: 'smooth' })
 }
 
 export type SettingsForm = ReturnType<typeof useSettings>
