@@ -11,9 +11,9 @@ impl Leader {
         let begun = self.committer.write(|writer| async move { writer.begin_rotation(now).await }).await?;
         if begun {
             tracing::info!("a new data key encrypts from now on; stored secrets follow in the background");
+            // One that is under way has its job.
+            self.jobs.push_once(Job::Rotate);
         }
-        // One that is under way goes on in any case.
-        self.jobs.push_once(Job::Rotate);
         Ok(Reply::Rotation { begun })
     }
 

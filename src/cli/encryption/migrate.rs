@@ -8,7 +8,7 @@ use std::{
 
 use gpt_load_schema::{
     secret::Secret,
-    store::{Claim, Migrated, MigratedKeys, Store},
+    store::{Claim, Migrated, MigratedKeys, Store, TakeoverOptions},
 };
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -18,7 +18,7 @@ use crate::cli::{
     args::MigrateKeysArgs,
     exit::{CliError, Exit},
     report::Report,
-    takeover::{configuration, failed, watch},
+    takeover::{configuration, failed, summary, watch},
 };
 
 /// Variables that hold the keys where no argument does.
@@ -45,7 +45,15 @@ pub(in crate::cli) async fn run(args: &MigrateKeysArgs, quiet: bool) -> Result<R
                               with the new ENCRYPTION_KEY and the former one in ENCRYPTION_KEY_PREVIOUS.",
         )
     })?;
-    let migrated = Store::migrate_keys(&config.database_dsn, from.as_ref(), to.as_ref(), watch(quiet)).await;
+    let dsn = &config.database_dsn;
+    if let Some(taken) =
+        Store::take_over(dsn, from.as_ref(), TakeoverOptions::default(), watch(quiet)).await.map_err(failed)?
+    {
+        let said =
+            summary("the database of an older GPT-Load was taken over first; its tables are there as legacy_*", &taken);
+        let _ = writeln!(io::stderr(), "{}", said.text);
+    }
+    let migrated = Store::migrate_keys(dsn, from.as_ref(), to.as_ref(), watch(quiet)).await;
     Ok(report(migrated.map_err(failed)?))
 }
 
