@@ -8,6 +8,7 @@ use gpt_load_schema::{
     store::{HourOutcome, Tokens},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
@@ -21,15 +22,19 @@ use super::{
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct ErrorBody {
+/// Failed attempts of one class.
+#[derive(Debug, JsonSchema, PartialEq, Eq, Serialize)]
+#[schemars(rename = "ErrorsOfClass")]
+pub(super) struct ErrorBody {
     class: String,
     attempts: i64,
     requests: i64,
 }
 
-#[derive(Debug, Default, PartialEq, Eq, Serialize)]
-struct TokensBody {
+/// Sums over some time.
+#[derive(Debug, Default, JsonSchema, PartialEq, Eq, Serialize)]
+#[schemars(rename = "TokenSums")]
+pub(super) struct TokensBody {
     input_tokens: i64,
     output_tokens: i64,
     cached_tokens: i64,

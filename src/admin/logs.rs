@@ -76,21 +76,27 @@ pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiRes
     })
 }
 
+/// Rows that are newer than one.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "LogTail")]
+pub(super) struct TailBody<'a> {
+    items: Vec<LogBody<'a>>,
+    pagination: TailPagination,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "LogTailPagination")]
+struct TailPagination {
+    page_size: i64,
+    has_more: bool,
+    #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    searched_from: Option<Timestamp>,
+}
+
 /// The rows that follow the row `after`, an id of a former answer: at most `page_size`, newest first, those that were
 /// stored first of all. A live view asks with the id of the newest row that it shows, as long as `has_more`.
 async fn tail(state: &AdminState, params: &Params, after: &str) -> ApiResult {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        items: Vec<LogBody<'a>>,
-        pagination: Pagination,
-    }
-    #[derive(Serialize)]
-    struct Pagination {
-        page_size: i64,
-        has_more: bool,
-        #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
-        searched_from: Option<Timestamp>,
-    }
     let id = Uuid::try_parse(after).map_err(|_| {
         ApiError::field(ErrorCode::BadRequest, "after", Text::english("after must be the id of a log row, a UUID"))
     })?;
@@ -101,9 +107,9 @@ async fn tail(state: &AdminState, params: &Params, after: &str) -> ApiResult {
         .logs_after(&filter(params), id, limit)
         .await?
         .ok_or_else(|| ApiError::field(ErrorCode::NotFound, "after", messages::LOG_ROW_UNKNOWN))?;
-    Success::data(&Body {
+    Success::data(&TailBody {
         items: items.iter().map(LogBody::from).collect(),
-        pagination: Pagination { page_size, has_more, searched_from },
+        pagination: TailPagination { page_size, has_more, searched_from },
     })
 }
 

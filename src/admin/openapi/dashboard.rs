@@ -3,9 +3,13 @@
 use schemars::JsonSchema;
 use serde_json::json;
 
-use super::{operation::Operation, types::Time};
+use super::{
+    operation::Operation,
+    types::{Count, Time},
+};
 use crate::admin::{
     dashboard,
+    dashboard_outcomes::{ErrorBody, TokensBody},
     error::ErrorCode::{BadRequest, NotFound},
 };
 
@@ -17,6 +21,14 @@ pub(super) fn operations() -> Vec<Operation> {
             .query("groupId", json!({"type": "integer", "format": "int64", "minimum": 1}), "Of this group only.")
             .data::<Chart>()
             .errors(&[BadRequest, NotFound]),
+        Operation::new("get", "/api/dashboard/errors", "getDashboardErrors", "Failed attempts of the last 24 hours")
+            .query("groupId", json!({"type": "integer", "format": "int64", "minimum": 1}), "Of this group only.")
+            .data::<Errors>()
+            .errors(&[BadRequest, NotFound]),
+        Operation::new("get", "/api/dashboard/tokens", "getDashboardTokens", "Tokens of the last 30 days")
+            .query("groupId", json!({"type": "integer", "format": "int64", "minimum": 1}), "Of this group only.")
+            .data::<UsedTokens>()
+            .errors(&[BadRequest, NotFound]),
         Operation::new(
             "get",
             "/api/dashboard/encryption-status",
@@ -25,6 +37,26 @@ pub(super) fn operations() -> Vec<Operation> {
         )
         .data::<EncryptionStatus>(),
     ]
+}
+
+/// By class, most first.
+#[derive(JsonSchema)]
+#[schemars(rename = "DashboardErrors")]
+#[expect(dead_code, reason = "describes an answer")]
+struct Errors {
+    hours: Count,
+    errors: Vec<ErrorBody>,
+}
+
+/// Of all attempts; the present hour included.
+#[derive(JsonSchema)]
+#[schemars(rename = "DashboardTokens")]
+#[expect(dead_code, reason = "describes an answer")]
+struct UsedTokens {
+    tokens_24_hour: TokensBody,
+    tokens_previous_24_hour: TokensBody,
+    tokens_7_day: TokensBody,
+    tokens_30_day: TokensBody,
 }
 
 /// Successes, then failures.

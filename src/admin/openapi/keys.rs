@@ -6,9 +6,10 @@ use serde_json::{Value, json};
 use super::{
     operation::Operation,
     types::{Count, KeyStateWord, OutcomeClassWord, PlainText},
+    validation::Task,
 };
 use crate::admin::{
-    error::ErrorCode::{BadRequest, NotFound, ServiceUnavailable, ValidationFailed},
+    error::ErrorCode::{BadRequest, NotFound, ServiceUnavailable, TaskInProgress, ValidationFailed},
     key_detail::DetailBody,
     key_object::KeyBody,
     query::PageBody,
@@ -80,11 +81,27 @@ fn of_many() -> Vec<Operation> {
         post(path, id, summary).body::<OfGroup>(json!({"group_id": 1})).errors(&[NotFound, ServiceUnavailable])
     };
     let example = || json!({"group_id": 1, "keys": ["sk-one", "sk-two"]});
+    let task = |path, id, summary| {
+        post(path, id, summary)
+            .text(
+                "Exactly one of `keys_text`, `keys` and `key_values` is sent, with any number of keys; or a form with a text \
+                 file of them. `GET /api/tasks/status` tells how far it is.",
+            )
+            .errors(&[BadRequest, ValidationFailed, NotFound, TaskInProgress, ServiceUnavailable])
+    };
     vec![
         named("/api/keys/add-multiple", "addKeys", "Adds keys")
             .body::<KeysAdd>(example())
             .data::<Added>()
             .errors(&[BadRequest]),
+        task("/api/keys/add-async", "importKeys", "Adds any number of keys, as the task")
+            .body::<KeysAdd>(example())
+            .or_body::<KeyFile>("multipart/form-data")
+            .data::<Task>(),
+        task("/api/keys/delete-async", "deleteKeysAsync", "Deletes any number of keys, as the task")
+            .body::<KeyList>(example())
+            .or_body::<KeyFile>("multipart/form-data")
+            .data::<Task>(),
         named("/api/keys/delete-multiple", "deleteKeys", "Deletes keys").body::<KeyList>(example()).data::<Deleted>(),
         named("/api/keys/restore-multiple", "restoreKeys", "Makes invalid keys active again")
             .body::<KeyList>(example())
@@ -100,6 +117,18 @@ fn of_many() -> Vec<Operation> {
         whole("/api/keys/clear-all-invalid", "clearAllInvalidKeys", "Deletes every invalid key of a group"),
         whole("/api/keys/clear-all", "clearAllKeys", "Deletes every key of a group"),
     ]
+}
+
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes a body")]
+struct KeyFile {
+    #[schemars(range(min = 1))]
+    group_id: i64,
+    /// What the keys begin as; absent = as the setting `new_key_state` says.
+    new_key_state: Option<FirstState>,
+    /// Keys, separated as in `keys_text`; its name ends with `.txt`.
+    #[schemars(extend("contentMediaType" = "text/plain"))]
+    file: String,
 }
 
 #[derive(JsonSchema)]

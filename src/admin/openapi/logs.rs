@@ -1,5 +1,6 @@
 //! Operations on the request log.
 
+use schemars::JsonSchema;
 use serde_json::json;
 
 use super::{
@@ -8,18 +9,20 @@ use super::{
 };
 use crate::admin::{
     error::ErrorCode::{BadRequest, NotFound},
-    logs::{AttemptsBody, LogsBody},
+    logs::{AttemptsBody, LogsBody, TailBody},
 };
 
 pub(super) fn operations() -> Vec<Operation> {
     vec![
-        filtered(Operation::new("get", "/api/logs", "listLogs", "One page of the request log, newest first").paged())
+        filtered(Operation::new("get", "/api/logs", "listLogs", "One page of the request log, newest first").paged()
+            .query("after", json!({"type": "string", "format": "uuid"}), "Only rows stored after the row with this id; `page` does not count then."))
             .text(
                 "A filter that does not parse does not narrow. `pagination.total_is_estimate` says that there are more than \
                  100,000 rows, or that rows older than `searched_from` were not looked at; an `end_time` before that moment \
                  goes on from there.",
             )
-            .data::<LogsBody<'_>>(),
+            .data::<Logs<'_>>()
+            .errors(&[BadRequest, NotFound]),
         filtered(Operation::new("get", "/api/logs/export", "exportLogKeys", "Keys of the matching rows as CSV"))
             .text("One row per key: `key_value,group_name,status_code`, the newest of its rows, ordered by the key's hash.")
             .content::<PlainText>("text/csv"),
@@ -27,6 +30,15 @@ pub(super) fn operations() -> Vec<Operation> {
             .data::<AttemptsBody<'_>>()
             .errors(&[BadRequest, NotFound]),
     ]
+}
+
+/// A page, or with `after` what is newer.
+#[derive(JsonSchema)]
+#[schemars(untagged)]
+#[expect(dead_code, reason = "describes an answer")]
+enum Logs<'a> {
+    Page(LogsBody<'a>),
+    Tail(TailBody<'a>),
 }
 
 fn filtered(operation: Operation) -> Operation {

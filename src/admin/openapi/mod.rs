@@ -12,7 +12,9 @@
 //!
 //! Tests fail when a registered route has no operation, an operation no route, or the written document is an older one.
 
+mod access;
 mod dashboard;
+mod events;
 mod groups;
 mod keys;
 mod logs;
@@ -46,7 +48,9 @@ const SUBJECTS: &[Subject] = &[
     ("Validation", "Asking providers about keys, and the one long task of the installation.", validation::operations),
     ("Policies", "Rules for failed attempts, models and rates.", policies::operations),
     ("Dashboard", "Sums over everything.", dashboard::operations),
+    ("Events", "What happens on the node.", events::operations),
     ("Logs", "Requests that were proxied.", logs::operations),
+    ("Access", "Access tokens, the audit log, encryption at rest.", access::operations),
     ("Settings", "Settings that hold for all groups.", settings::operations),
     ("System", "Login, health, this document, and the routes of the one-file set-up.", system::operations),
 ];

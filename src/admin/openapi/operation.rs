@@ -135,7 +135,6 @@ impl Operation {
     }
 
     /// A body of another content type that is taken too.
-    #[allow(dead_code, reason = "for uploads")]
     pub(super) fn or_body<T: JsonSchema>(mut self, content_type: &'static str) -> Self {
         if let Some(body) = &mut self.body {
             body.content.push((content_type, schema_of::<T>));
@@ -199,6 +198,9 @@ impl Operation {
             codes.extend([self.malformed, ErrorCode::PayloadTooLarge]);
         }
         if self.access == Access::Management {
+            if self.method != "get" {
+                codes.push(ErrorCode::Forbidden);
+            }
             codes.extend([
                 ErrorCode::Unauthorized,
                 ErrorCode::TooManyRequests,

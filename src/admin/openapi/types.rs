@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use gpt_load_actors::{pool::Suspect, tasks::TaskKind};
 use gpt_load_schema::{
+    access::Role,
     channel::Channel,
     group::{GroupType, HeaderAction},
     key::{KeySource, KeyState},
@@ -59,6 +60,8 @@ words! {
     TaskTypeWord = [TaskKind::KeyValidation, TaskKind::KeyImport, TaskKind::KeyDelete].map(TaskKind::as_str);
     /// What may be behind keys that fail alike.
     SuspectWord = [Suspect::Upstream, Suspect::Egress, Suspect::Account].map(Suspect::as_str);
+    /// What a token may do.
+    RoleWord = Role::ALL.map(Role::as_str);
     /// What policies are about.
     PolicyTypeWord = PolicyType::ALL.iter().map(|word| word.as_str());
     /// What rules do.

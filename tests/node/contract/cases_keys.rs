@@ -205,6 +205,8 @@ const TOO_LONG_NOTE: &str = concat!(
 
 /// Documented errors that no case can bring about, and why.
 pub(super) const OUT_OF_REACH: &[(&str, &str, &str)] = &[
+    ("rotateDataKey", "", "the database is not encrypted: tests/node/rotation.rs"),
+    ("rotateDataKey", "TASK_IN_PROGRESS", "the same"),
     ("copyGroup", "DUPLICATE_RESOURCE", "a thousand copies of one group"),
     ("getStats", "NOT_FOUND", "the default group is missing: admin/tests/legacy.rs"),
     ("getBlacklist", "NOT_FOUND", "the default group is missing: admin/tests/legacy.rs"),

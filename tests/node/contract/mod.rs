@@ -4,6 +4,7 @@
 //! A new operation needs a row of its own here for each answer that the document names.
 
 mod bad_input;
+mod cases_access;
 mod cases_groups;
 mod cases_keys;
 mod document;
@@ -23,8 +24,9 @@ use crate::support::AUTH_KEY;
 type Row = (&'static str, &'static str, &'static str, &'static str);
 
 /// Codes that follow from the key, the path, the body or an outage; other tests bring them about for every operation alike.
-const GENERAL: [&str; 7] = [
+const GENERAL: [&str; 8] = [
     "UNAUTHORIZED",
+    "FORBIDDEN",
     "TOO_MANY_REQUESTS",
     "INVALID_JSON",
     "PAYLOAD_TOO_LARGE",
@@ -34,7 +36,12 @@ const GENERAL: [&str; 7] = [
 ];
 
 fn rows() -> impl Iterator<Item = &'static Row> {
-    cases_groups::CASES.iter().chain(cases_keys::CASES)
+    let cases = cases_access::CASES.iter().chain(cases_groups::CASES).chain(cases_keys::CASES);
+    cases.flat_map(|row| {
+        // The task of validation that cannot end is under way by then.
+        let busy = if row.0 == "cancelTask" { cases_access::WHILE_BUSY } else { &[] };
+        busy.iter().chain([row])
+    })
 }
 
 /// What was tried and what came of it.
