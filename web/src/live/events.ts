@@ -1,4 +1,5 @@
 import { readonly, ref } from 'vue'
+import { reachability } from '@/api/reachability'
 import { session } from '@/api/session'
 import { baseUrl } from '@/utils/base'
 import { sseReader, type Sent } from './sse'
@@ -64,6 +65,8 @@ async function follow(signal: AbortSignal): Promise<boolean> {
     for (let chunk = await chunks.read(); !chunk.done; chunk = await chunks.read()) read(chunk.value)
     return true
   } catch {
+    // A stream that was open may have been cut by anyone on the way; the next attempt tells.
+    if (!isLive.value && !signal.aborted) reachability.failed()
     return isLive.value
   }
 }
