@@ -3,7 +3,6 @@ import { currentLocale } from '@/locales'
 import { baseUrl } from '@/utils/base'
 import { ApiError, isAbort, toApiError } from './errors'
 import { reachability } from './reachability'
-import type { PendingPaths } from './pending'
 import type { paths } from './schema'
 import { session } from './session'
 
@@ -23,7 +22,7 @@ const headers: Middleware = {
 }
 
 /** The typed client of the management API. Nearly always called inside of [`unwrap`]. */
-export const api = createClient<paths & PendingPaths>({ baseUrl })
+export const api = createClient<paths>({ baseUrl })
 api.use(headers)
 
 /** What the envelope `{code, message, data}` holds. */

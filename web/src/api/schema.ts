@@ -28,7 +28,10 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Every group, by sort */
+        /**
+         * Every group, by sort
+         * @description For scripts of earlier programs: with `wrap=1`, `data` is `{"groups": […]}`.
+         */
         get: operations["listGroups"];
         put?: never;
         /** Makes a group */
@@ -283,6 +286,46 @@ export interface paths {
          * @description Exactly one of `keys_text` (split at commas, semicolons and white space, or a JSON array), `keys` and `key_values` is sent, with 1 to 5000 keys.
          */
         post: operations["addKeys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/keys/add-async": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Adds any number of keys, as the task
+         * @description Exactly one of `keys_text`, `keys` and `key_values` is sent, with any number of keys; or a form with a text file of them. `GET /api/tasks/status` tells how far it is.
+         */
+        post: operations["importKeys"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/keys/delete-async": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Deletes any number of keys, as the task
+         * @description Exactly one of `keys_text`, `keys` and `key_values` is sent, with any number of keys; or a form with a text file of them. `GET /api/tasks/status` tells how far it is.
+         */
+        post: operations["deleteKeysAsync"];
         delete?: never;
         options?: never;
         head?: never;
@@ -663,6 +706,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/dashboard/errors": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Failed attempts of the last 24 hours */
+        get: operations["getDashboardErrors"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/dashboard/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tokens of the last 30 days */
+        get: operations["getDashboardTokens"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/dashboard/encryption-status": {
         parameters: {
             query?: never;
@@ -672,6 +749,26 @@ export interface paths {
         };
         /** Whether the stored keys are readable with the ENCRYPTION_KEY in force */
         get: operations["getEncryptionStatus"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What happens, as server-sent events
+         * @description Events are `hello`, `resync` (ask for everything again), `keys`, `groups`, `settings`, `policies`, `guard`, `task` and `logs`; their data is JSON. A client that lost the stream sends `Last-Event-ID` when it comes back.
+         */
+        get: operations["listen"];
         put?: never;
         post?: never;
         delete?: never;
@@ -731,6 +828,117 @@ export interface paths {
         get: operations["listAttempts"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Access tokens */
+        get: operations["listTokens"];
+        put?: never;
+        /** Makes an access token and tells its value, this once */
+        post: operations["createToken"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One access token */
+        get: operations["getToken"];
+        put?: never;
+        post?: never;
+        /** Ends the access of a token at once */
+        delete: operations["deleteToken"];
+        options?: never;
+        head?: never;
+        /**
+         * Changes name, role or time of an access token
+         * @description What is not sent stays.
+         */
+        patch: operations["changeToken"];
+        trace?: never;
+    };
+    "/api/auth/me": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Whose key the request has */
+        get: operations["whoAmI"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/audit": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Who did what: one page, newest first
+         * @description What of a filter does not parse does not narrow.
+         */
+        get: operations["listAudit"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/encryption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** How secrets are stored, and how far a rotation is */
+        get: operations["getEncryption"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/encryption/rotate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begins a rotation of the data key */
+        post: operations["rotateDataKey"];
         delete?: never;
         options?: never;
         head?: never;
@@ -958,6 +1166,61 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        AccessToken: {
+            /** Format: int64 */
+            id: number;
+            name: string;
+            role: components["schemas"]["Role"];
+            /** @description Beginning of its value. */
+            prefix: string;
+            /** Format: date-time */
+            expires_at: string | null;
+            is_expired: boolean;
+            /** Format: date-time */
+            last_used_at: string | null;
+            /** Format: date-time */
+            created_at: string;
+            /** Format: date-time */
+            updated_at: string;
+            /** @description Its value; only in the answer that made it. */
+            token?: string;
+        };
+        AuditActor: {
+            kind: string;
+            /** Format: int64 */
+            id: number | null;
+            name: string;
+            role: string;
+        };
+        AuditEntry: {
+            /** Format: int64 */
+            id: number;
+            /** Format: date-time */
+            time: string;
+            actor: components["schemas"]["AuditActor"];
+            /** @description Of the client; empty when there was none. */
+            address: string;
+            request_id: string;
+            /** @description Such as `group.update`. */
+            action: string;
+            subject: components["schemas"]["AuditSubject"];
+            /** @description What changed, as it was; secrets are masked. */
+            before: {
+                [key: string]: unknown;
+            } | null;
+            /** @description What changed, as it is. */
+            after: {
+                [key: string]: unknown;
+            } | null;
+            outcome: string;
+            error: string;
+        };
+        AuditSubject: {
+            type: string;
+            /** Format: int64 */
+            id: number | null;
+            name: string;
+        };
         Blacklist: {
             /** Format: int64 */
             total_blacklisted: number;
@@ -986,25 +1249,15 @@ export interface components {
         ClientFate: {
             /** @description `refusal`, `answer`, `as_class`, `this_answer`, `next_attempt`. */
             gets: string;
-            /** Format: uint16 */
-            status?: number;
+            /**
+             * Format: uint16
+             * @description `null` when nobody knows yet.
+             */
+            status: number | null;
             code?: string;
         };
         /** @enum {string} */
         ConditionType: "status_code" | "failure_count" | "request_count" | "error_message" | "error_type" | "model" | "error_class";
-        /** @description What came of copying keys. */
-        CopiedKeys: {
-            /** @description Whether all keys were gone over. */
-            is_complete: boolean;
-            /** Format: int64 */
-            added_count: number;
-            /**
-             * Format: int64
-             * @description Keys whose stored value is not readable.
-             */
-            unreadable_count: number;
-            error?: string;
-        };
         CountedLimit: {
             /** Format: int64 */
             policy_id: number | null;
@@ -1029,6 +1282,12 @@ export interface components {
             labels: string[];
             datasets: components["schemas"]["ChartDataset"][];
         };
+        /** @description By class, most first. */
+        DashboardErrors: {
+            /** Format: int64 */
+            hours: number;
+            errors: components["schemas"]["ErrorsOfClass"][];
+        };
         DashboardStats: {
             key_count: components["schemas"]["DashboardCard"];
             rpm: components["schemas"]["DashboardCard"];
@@ -1045,6 +1304,22 @@ export interface components {
             total_keys: number;
             system_health: string;
         };
+        /** @description Of all attempts; the present hour included. */
+        DashboardTokens: {
+            tokens_24_hour: components["schemas"]["TokenSums"];
+            tokens_previous_24_hour: components["schemas"]["TokenSums"];
+            tokens_7_day: components["schemas"]["TokenSums"];
+            tokens_30_day: components["schemas"]["TokenSums"];
+        };
+        Encryption: {
+            is_encrypted: boolean;
+            /**
+             * Format: int64
+             * @description Data keys that stored values may be under; above 1 during a rotation, or when values do not decrypt.
+             */
+            data_keys: number;
+            rotation: components["schemas"]["Rotation"] | null;
+        };
         /** @description Texts are empty when nothing is wrong. */
         EncryptionStatus: {
             has_mismatch: boolean;
@@ -1055,7 +1330,7 @@ export interface components {
         };
         Error: {
             /** @enum {string} */
-            code: "BAD_REQUEST" | "DATABASE_ERROR" | "DUPLICATE_RESOURCE" | "INTERNAL_SERVER_ERROR" | "INVALID_JSON" | "METHOD_NOT_ALLOWED" | "NOT_FOUND" | "NO_TASK_RUNNING" | "PAYLOAD_TOO_LARGE" | "SERVICE_UNAVAILABLE" | "TASK_IN_PROGRESS" | "TOO_MANY_REQUESTS" | "UNAUTHORIZED" | "VALIDATION_FAILED";
+            code: "BAD_REQUEST" | "DATABASE_ERROR" | "DUPLICATE_RESOURCE" | "FORBIDDEN" | "INTERNAL_SERVER_ERROR" | "INVALID_JSON" | "METHOD_NOT_ALLOWED" | "NOT_FOUND" | "NO_TASK_RUNNING" | "PAYLOAD_TOO_LARGE" | "SERVICE_UNAVAILABLE" | "TASK_IN_PROGRESS" | "TOO_MANY_REQUESTS" | "UNAUTHORIZED" | "VALIDATION_FAILED";
             /** @description For people. */
             message: string;
             /** @description What is wrong with which field. */
@@ -1066,6 +1341,14 @@ export interface components {
             }[];
             /** @description The message again, for unknown paths and wrong methods. */
             error?: string;
+        };
+        /** @description Failed attempts of one class. */
+        ErrorsOfClass: {
+            class: string;
+            /** Format: int64 */
+            attempts: number;
+            /** Format: int64 */
+            requests: number;
         };
         /** @enum {string} */
         FilterType: "include" | "exclude";
@@ -1133,8 +1416,8 @@ export interface components {
         };
         GroupCopied: {
             group: components["schemas"]["Group"];
-            /** @description What came of copying keys; `null` when none were asked for. */
-            key_import: components["schemas"]["CopiedKeys"] | null;
+            /** @description The task that copies the keys; `null` when none were asked for. */
+            key_import: components["schemas"]["KeyImport"] | null;
         };
         GroupCopy: {
             /**
@@ -1351,8 +1634,7 @@ export interface components {
             /** @description Such as `1h2m3.5s`. */
             uptime: string;
             version: string;
-            /** @default [] */
-            warnings: string[];
+            warnings?: string[];
         };
         HeldFailuresAccepted: {
             /**
@@ -1501,7 +1783,31 @@ export interface components {
         KeyFate: {
             /** @description `none`, `as_class`, `spare`, `degrade`, `disable`, `invalidate`, `rest`. */
             action: string;
-            duration?: string;
+            duration: string | null;
+        };
+        KeyFile: {
+            /** Format: int64 */
+            group_id: number;
+            /**
+             * @description What the keys begin as; absent = as the setting `new_key_state` says.
+             * @enum {string|null}
+             */
+            new_key_state?: "pending" | "active" | "" | null;
+            /** @description Keys, separated as in `keys_text`; its name ends with `.txt`. */
+            file: string;
+        };
+        /** @description Whether the task that copies keys was started. */
+        KeyImport: {
+            is_started: boolean;
+            /**
+             * Format: uint64
+             * @description Keys to copy, when it was.
+             */
+            total: number | null;
+            /** @description Why it was not, as a code. */
+            code: string | null;
+            /** @description Why it was not, in words. */
+            error: string | null;
         };
         KeyList: {
             /** Format: int64 */
@@ -1641,6 +1947,18 @@ export interface components {
             /** Format: date-time */
             searched_from?: string;
         };
+        /** @description Rows that are newer than one. */
+        LogTail: {
+            items: components["schemas"]["RequestLog"][];
+            pagination: components["schemas"]["LogTailPagination"];
+        };
+        LogTailPagination: {
+            /** Format: int64 */
+            page_size: number;
+            has_more: boolean;
+            /** Format: date-time */
+            searched_from?: string;
+        };
         Login: {
             auth_key: string;
         };
@@ -1648,6 +1966,11 @@ export interface components {
             success: boolean;
             message: string;
         };
+        /** @description A page, or with `after` what is newer. */
+        Logs: {
+            items: components["schemas"]["RequestLog"][];
+            pagination: components["schemas"]["LogPagination"];
+        } | components["schemas"]["LogTail"];
         MatchedRule: {
             /** Format: int64 */
             policy_id: number | null;
@@ -1657,6 +1980,17 @@ export interface components {
             /** Format: int64 */
             index: number;
             action: components["schemas"]["PolicyAction"];
+        };
+        Me: {
+            /** @description `management_key`, `token`. */
+            kind: string;
+            /**
+             * Format: int64
+             * @description Of the token.
+             */
+            id: number | null;
+            name: string;
+            role: components["schemas"]["Role"];
         };
         /** @description A group without its proxy keys; its endpoint is empty. */
         MemberGroup: {
@@ -1972,6 +2306,27 @@ export interface components {
         };
         /** @enum {string} */
         RequestType: "retry" | "final";
+        /** @enum {string} */
+        Role: "admin" | "viewer";
+        Rotation: {
+            is_running: boolean;
+            stage: string;
+            /** @description Whether it makes sure that nothing was left. */
+            is_check: boolean;
+            /** Format: int64 */
+            processed: number;
+            /** Format: int64 */
+            total: number;
+            /**
+             * Format: int64
+             * @description Values that do not decrypt; they keep their key.
+             */
+            unreadable: number;
+            /** Format: date-time */
+            started_at: string;
+            /** Format: date-time */
+            finished_at: string | null;
+        };
         SecurityWarning: {
             type: string;
             message: string;
@@ -2018,6 +2373,11 @@ export interface components {
              * @description Upper bound for the time until a request log is in the database; normally it takes two seconds.
              */
             request_log_write_interval_minutes?: number;
+            /**
+             * Format: int64
+             * @description Days for which the audit log, who changed what and when, stays in the database; 0 = for ever.
+             */
+            audit_log_retention_days?: number;
             /** @description Keeps request bodies and user agents in the request log. Needs space and may hold private text. */
             enable_request_body_logging?: boolean;
             /**
@@ -2236,28 +2596,19 @@ export interface components {
              * @description `0001-01-01T00:00:00Z` when there was none.
              */
             started_at: string;
-            /**
-             * @description Node that does the work.
-             * @default
-             */
-            owner: string;
-            /** @default  */
-            group_name: string;
+            /** @description Node that does the work. */
+            owner?: string;
+            group_name?: string;
             /** @description What it brought, by name; after a failure, until then. */
-            result: {
+            result?: {
                 [key: string]: number;
             };
-            /** @default  */
-            error: string;
-            /** @default false */
-            is_cancelled: boolean;
+            error?: string;
+            is_cancelled?: boolean;
             /** Format: date-time */
             finished_at?: string;
-            /**
-             * Format: double
-             * @default 0
-             */
-            duration_seconds: number;
+            /** Format: double */
+            duration_seconds?: number;
         };
         TestedKey: {
             key_value: string;
@@ -2268,6 +2619,37 @@ export interface components {
             error?: string;
             /** @description What the provider refused though the key is valid. */
             note?: string;
+        };
+        TokenChange: {
+            name?: string | null;
+            role?: components["schemas"]["Role"] | null;
+            /**
+             * Format: date-time
+             * @description `null` = for ever; a time of the past ends its access.
+             */
+            expires_at?: string | null;
+        };
+        TokenCreate: {
+            name: string;
+            role: components["schemas"]["Role"];
+            /**
+             * Format: date-time
+             * @description `null` = for ever.
+             */
+            expires_at?: string | null;
+        };
+        /** @description Sums over some time. */
+        TokenSums: {
+            /** Format: int64 */
+            input_tokens: number;
+            /** Format: int64 */
+            output_tokens: number;
+            /** Format: int64 */
+            cached_tokens: number;
+            /** Format: int64 */
+            reasoning_tokens: number;
+            /** Format: int64 */
+            attempts: number;
         };
         /** @description Describes an [`Upstream`]. */
         Upstream: {
@@ -2462,6 +2844,18 @@ export interface components {
                 };
             };
         };
+        /** @description `FORBIDDEN`: The role of this access token does not allow it */
+        E403_FORBIDDEN: {
+            headers: {
+                [name: string]: unknown;
+            };
+            content: {
+                "application/json": components["schemas"]["Error"] & {
+                    /** @enum {unknown} */
+                    code?: "FORBIDDEN";
+                };
+            };
+        };
         /** @description `NOT_FOUND`: Resource not found */
         E404_NOT_FOUND: {
             headers: {
@@ -2629,10 +3023,7 @@ export interface operations {
     };
     listGroups: {
         parameters: {
-            query?: {
-                /** @description `data` is then `{"groups": […]}`. */
-                wrap?: "1";
-            };
+            query?: never;
             header?: never;
             path?: never;
             cookie?: never;
@@ -2705,6 +3096,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             409: components["responses"]["E409_DUPLICATE_RESOURCE"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -2779,6 +3171,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
@@ -2822,6 +3215,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             409: components["responses"]["E409_DUPLICATE_RESOURCE"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
@@ -2856,6 +3250,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
@@ -2931,6 +3326,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             409: components["responses"]["E409_DUPLICATE_RESOURCE"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
@@ -3012,6 +3408,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3046,6 +3443,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
@@ -3088,6 +3486,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3243,6 +3642,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3285,6 +3685,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3369,7 +3770,104 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
+            413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR_SERVICE_UNAVAILABLE"];
+        };
+    };
+    importKeys: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "group_id": 1,
+                 *       "keys": [
+                 *         "sk-one",
+                 *         "sk-two"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeysAdd"];
+                "multipart/form-data": components["schemas"]["KeyFile"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["Task"];
+                    };
+                };
+            };
+            400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
+            404: components["responses"]["E404_NOT_FOUND"];
+            409: components["responses"]["E409_TASK_IN_PROGRESS"];
+            413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR_SERVICE_UNAVAILABLE"];
+        };
+    };
+    deleteKeysAsync: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "group_id": 1,
+                 *       "keys": [
+                 *         "sk-one",
+                 *         "sk-two"
+                 *       ]
+                 *     }
+                 */
+                "application/json": components["schemas"]["KeyList"];
+                "multipart/form-data": components["schemas"]["KeyFile"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["Task"];
+                    };
+                };
+            };
+            400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
+            404: components["responses"]["E404_NOT_FOUND"];
+            409: components["responses"]["E409_TASK_IN_PROGRESS"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
@@ -3414,6 +3912,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3459,6 +3958,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3504,6 +4004,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3544,6 +4045,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3584,6 +4086,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3624,6 +4127,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3698,6 +4202,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
@@ -3739,6 +4244,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             409: components["responses"]["E409_TASK_IN_PROGRESS"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
@@ -3786,8 +4292,9 @@ export interface operations {
                     };
                 };
             };
-            400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
+            400: components["responses"]["E400_BAD_REQUEST"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             409: components["responses"]["E409_TASK_IN_PROGRESS"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
@@ -3833,8 +4340,9 @@ export interface operations {
                     };
                 };
             };
-            400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
+            400: components["responses"]["E400_BAD_REQUEST"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             409: components["responses"]["E409_TASK_IN_PROGRESS"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -3930,6 +4438,7 @@ export interface operations {
                 };
             };
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             409: components["responses"]["E409_NO_TASK_RUNNING"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
@@ -4006,6 +4515,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             409: components["responses"]["E409_DUPLICATE_RESOURCE"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -4082,6 +4592,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             409: components["responses"]["E409_DUPLICATE_RESOURCE"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
@@ -4116,6 +4627,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
@@ -4159,6 +4671,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -4241,6 +4754,7 @@ export interface operations {
             };
             400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
@@ -4311,6 +4825,74 @@ export interface operations {
             503: components["responses"]["E503_DATABASE_ERROR"];
         };
     };
+    getDashboardErrors: {
+        parameters: {
+            query?: {
+                /** @description Of this group only. */
+                groupId?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["DashboardErrors"];
+                    };
+                };
+            };
+            400: components["responses"]["E400_BAD_REQUEST"];
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            404: components["responses"]["E404_NOT_FOUND"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR"];
+        };
+    };
+    getDashboardTokens: {
+        parameters: {
+            query?: {
+                /** @description Of this group only. */
+                groupId?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["DashboardTokens"];
+                    };
+                };
+            };
+            400: components["responses"]["E400_BAD_REQUEST"];
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            404: components["responses"]["E404_NOT_FOUND"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR"];
+        };
+    };
     getEncryptionStatus: {
         parameters: {
             query?: never;
@@ -4340,6 +4922,33 @@ export interface operations {
             503: components["responses"]["E503_DATABASE_ERROR"];
         };
     };
+    listen: {
+        parameters: {
+            query?: {
+                /** @description The same as the header `Last-Event-ID`, for clients that cannot set it. */
+                last_event_id?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR_SERVICE_UNAVAILABLE"];
+        };
+    };
     listLogs: {
         parameters: {
             query?: {
@@ -4347,6 +4956,8 @@ export interface operations {
                 page?: number;
                 /** @description Items per page; what is no size counts as 15, what is above 1000 as 1000. */
                 page_size?: number;
+                /** @description Only rows stored after the row with this id; `page` does not count then. */
+                after?: string;
                 /** @description Part of the name of the aggregate group. */
                 parent_group_name?: string;
                 /** @description Part of the name of the group that served. */
@@ -4386,15 +4997,13 @@ export interface operations {
                         /** @constant */
                         code: 0;
                         message: string;
-                        /** @description A page of rows. */
-                        data: {
-                            items: components["schemas"]["RequestLog"][];
-                            pagination: components["schemas"]["LogPagination"];
-                        };
+                        data: components["schemas"]["Logs"];
                     };
                 };
             };
+            400: components["responses"]["E400_BAD_REQUEST"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            404: components["responses"]["E404_NOT_FOUND"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
             503: components["responses"]["E503_DATABASE_ERROR"];
@@ -4480,6 +5089,338 @@ export interface operations {
             503: components["responses"]["E503_DATABASE_ERROR"];
         };
     };
+    listTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["AccessToken"][];
+                    };
+                };
+            };
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR"];
+        };
+    };
+    createToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "dashboards",
+                 *       "role": "viewer"
+                 *     }
+                 */
+                "application/json": components["schemas"]["TokenCreate"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["AccessToken"];
+                    };
+                };
+            };
+            400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
+            413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR_SERVICE_UNAVAILABLE"];
+        };
+    };
+    getToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["AccessToken"];
+                    };
+                };
+            };
+            400: components["responses"]["E400_BAD_REQUEST"];
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
+            404: components["responses"]["E404_NOT_FOUND"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR"];
+        };
+    };
+    deleteToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                    };
+                };
+            };
+            400: components["responses"]["E400_BAD_REQUEST"];
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
+            404: components["responses"]["E404_NOT_FOUND"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR_SERVICE_UNAVAILABLE"];
+        };
+    };
+    changeToken: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                id: number;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                /**
+                 * @example {
+                 *       "name": "dashboards",
+                 *       "role": "viewer"
+                 *     }
+                 */
+                "application/json": components["schemas"]["TokenChange"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["AccessToken"];
+                    };
+                };
+            };
+            400: components["responses"]["E400_BAD_REQUEST_INVALID_JSON_VALIDATION_FAILED"];
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
+            404: components["responses"]["E404_NOT_FOUND"];
+            413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR_SERVICE_UNAVAILABLE"];
+        };
+    };
+    whoAmI: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["Me"];
+                    };
+                };
+            };
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR"];
+        };
+    };
+    listAudit: {
+        parameters: {
+            query?: {
+                /** @description Exact name of who did it. */
+                actor?: string;
+                /** @description Exact kind of who did it. */
+                actor_kind?: string;
+                /** @description Exact action; with a dot at its end all that begin so. */
+                action?: string;
+                /** @description Exact kind of what it was done to. */
+                subject_type?: string;
+                /** @description Id of what it was done to. */
+                subject_id?: number;
+                /** @description Exact name of what it was done to. */
+                subject?: string;
+                /** @description Exact outcome. */
+                outcome?: string;
+                /** @description Id of the request. */
+                request_id?: string;
+                /** @description Not before. */
+                start_time?: string;
+                /** @description Not after. */
+                end_time?: string;
+                /** @description Page; what is no page counts as 1. */
+                page?: number;
+                /** @description Items per page; what is no size counts as 15, what is above 1000 as 1000. */
+                page_size?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        /** @description One page of a list, as the API shows it. */
+                        data: {
+                            items: components["schemas"]["AuditEntry"][];
+                            pagination: components["schemas"]["Pagination"];
+                        };
+                    };
+                };
+            };
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR"];
+        };
+    };
+    getEncryption: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["Encryption"];
+                    };
+                };
+            };
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR"];
+        };
+    };
+    rotateDataKey: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["Encryption"];
+                    };
+                };
+            };
+            400: components["responses"]["E400_BAD_REQUEST"];
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
+            409: components["responses"]["E409_TASK_IN_PROGRESS"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR_SERVICE_UNAVAILABLE"];
+        };
+    };
     getSettings: {
         parameters: {
             query?: never;
@@ -4543,6 +5484,7 @@ export interface operations {
             };
             400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
+            403: components["responses"]["E403_FORBIDDEN"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];

@@ -1,9 +1,11 @@
 import { computed, type Ref } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { api, unwrap } from '@/api/client'
-import type { Tokens } from '@/api/pending'
+import type { components } from '@/api/schema'
 import { useFormat } from '@/composables/useFormat'
 import { useResource } from '@/composables/useResource'
+
+type Tokens = components['schemas']['TokenSums']
 
 /** Tokens that providers counted, of one group or all, over three spans of time. */
 export function useTokens(group: Ref<number | null>) {
