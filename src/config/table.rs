@@ -119,7 +119,7 @@ variables! {
             "从节点：永不参选主节点。本版本设置后拒绝启动。"
             "A follower: never stands for leader. With it this version does not start."
             "フォロワーとして動作し、リーダーに立候補しません。このバージョンは設定すると起動しません。"
-        NODE_NAME node_name: String = "{hostname}" { planned: true }
+        NODE_NAME node_name: String = "{hostname}" {}
             "节点名称，在集群中必须唯一。"
             "Name of the node, unique in its cluster."
             "ノード名。クラスター内で一意にします。"

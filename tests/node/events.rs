@@ -121,7 +121,9 @@ async fn a_key_that_goes_out_is_told_with_its_reason_and_without_its_value() {
         }
     };
     let (data, key) = (&event.data, &event.data["keys"][0]);
-    assert_eq!((&data["group_id"], &data["changed"]), (&json!(group.0), &json!(1)));
+    // Keys that were added within the same quarter of a second count, too.
+    assert_eq!(data["group_id"], json!(group.0));
+    assert_eq!(data["keys"].as_array().unwrap().len(), 1);
     let counts = json!({"total": 2, "pending": 0, "active": 1, "degraded": 0, "disabled": 0, "invalid": 1});
     assert_eq!(data["counts"], counts);
     assert_eq!(key["key"], "sk-r****6789");

@@ -9,7 +9,9 @@ use super::{
     types::{AnyObject, Count, RoleWord, Time},
 };
 use crate::admin::{
-    error::ErrorCode::{BadRequest, Forbidden, NotFound, ServiceUnavailable, TaskInProgress, ValidationFailed},
+    error::ErrorCode::{
+        BadRequest, DuplicateResource, Forbidden, NotFound, ServiceUnavailable, TaskInProgress, ValidationFailed,
+    },
     query::PageBody,
 };
 
@@ -48,7 +50,7 @@ fn of_tokens() -> Vec<Operation> {
         Operation::new("post", "/api/tokens", "createToken", "Makes an access token and tells its value, this once")
             .body::<TokenCreate>(example())
             .data::<AccessToken>()
-            .errors(&[ValidationFailed, ServiceUnavailable]),
+            .errors(&[ValidationFailed, DuplicateResource, ServiceUnavailable]),
         Operation::new("get", "/api/tokens/{id}", "getToken", "One access token")
             .data::<AccessToken>()
             .errors(&[NotFound]),
@@ -56,7 +58,7 @@ fn of_tokens() -> Vec<Operation> {
             .text("What is not sent stays.")
             .body::<TokenChange>(example())
             .data::<AccessToken>()
-            .errors(&[ValidationFailed, NotFound, ServiceUnavailable]),
+            .errors(&[ValidationFailed, DuplicateResource, NotFound, ServiceUnavailable]),
         Operation::new("delete", "/api/tokens/{id}", "deleteToken", "Ends the access of a token at once")
             .errors(&[NotFound, ServiceUnavailable]),
     ];

@@ -240,10 +240,13 @@ struct Copied {
 struct KeyImport {
     is_started: bool,
     /// Keys to copy, when it was.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
     /// Why it was not, as a code.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     code: Option<String>,
     /// Why it was not, in words.
+    #[schemars(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
 

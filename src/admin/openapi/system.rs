@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     operation::Operation,
-    types::{AnyObject, Count, KeyStateWord, OutcomeClassWord, Share, Time},
+    types::{AnyObject, Count, KeyStateWord, OutcomeClassWord, RoleWord, Share, Time},
 };
 use crate::admin::{
     error::ErrorCode::{NotFound, ServiceUnavailable, TooManyRequests, Unauthorized, ValidationFailed},
@@ -16,13 +16,18 @@ use crate::admin::{
 pub(super) fn operations() -> Vec<Operation> {
     let get = |path, id, summary| Operation::new("get", path, id, summary);
     vec![
-        Operation::new("post", "/api/auth/login", "login", "Tells whether a key is the management key")
-            .text("Issues nothing: the client keeps the key and sends it with every request.")
-            .open()
-            .body::<Login>(json!({"auth_key": "the management key"}))
-            .plain::<LoginAnswer>()
-            .errors_as::<LoginAnswer>()
-            .errors(&[Unauthorized, TooManyRequests]),
+        Operation::new(
+            "post",
+            "/api/auth/login",
+            "login",
+            "Tells whether a key is the management key or an access token",
+        )
+        .text("Issues nothing: the client keeps the key and sends it with every request.")
+        .open()
+        .body::<Login>(json!({"auth_key": "the management key"}))
+        .plain::<LoginAnswer>()
+        .errors_as::<LoginAnswer>()
+        .errors(&[Unauthorized, TooManyRequests]),
         get("/api/openapi.json", "getOpenApi", "This document").plain::<AnyObject>(),
         integration(get("/api/integration/info", "listIntegrations", "Groups that accept a proxy key")),
         integration(get(
@@ -71,6 +76,9 @@ struct Login {
 struct LoginAnswer {
     success: bool,
     message: String,
+    /// What the key may do, when it is right.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    role: Option<RoleWord>,
 }
 
 #[derive(JsonSchema)]

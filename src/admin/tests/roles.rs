@@ -212,6 +212,10 @@ async fn a_viewer_sees_no_secret_on_any_route_and_changes_nothing() {
     let mut refused = 0;
     for route in routes(api).await {
         let Some(need) = route.2 else { continue };
+        if route.0 == "/events" {
+            // A stream without an end: tests/node/events.rs.
+            continue;
+        }
         for method in methods(&route) {
             for path in planted.paths(&route.0) {
                 let path = format!("{path}?group_id={group}&{PARAMETERS}");

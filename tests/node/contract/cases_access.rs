@@ -14,6 +14,7 @@ pub(super) const CASES: &[Row] = &[
         r#"{"name": "robot", "role": "viewer", "expires_at": "2999-01-01T00:00:00Z"}"#,
         "200",
     ),
+    ("createToken", "/api/tokens", r#"{"name": "robot", "role": "viewer"}"#, "409 DUPLICATE_RESOURCE name"),
     ("createToken", "/api/tokens", r#"{"name": "", "role": "viewer"}"#, "400 INVALID_JSON name"),
     ("createToken", "/api/tokens", r#"{"name": "x", "role": "king"}"#, "400 VALIDATION_FAILED role"),
     (
@@ -26,6 +27,8 @@ pub(super) const CASES: &[Row] = &[
     ("getToken", "/api/tokens/1", "", "200"),
     ("getToken", "/api/tokens/999999", "", "404 NOT_FOUND"),
     ("changeToken", "/api/tokens/1", r#"{"name": "robots", "expires_at": null}"#, "200"),
+    ("createToken", "/api/tokens", r#"{"name": "other", "role": "admin"}"#, "200"),
+    ("changeToken", "/api/tokens/1", r#"{"name": "other"}"#, "409 DUPLICATE_RESOURCE name"),
     ("changeToken", "/api/tokens/1", r#"{"role": "king"}"#, "400 VALIDATION_FAILED role"),
     ("changeToken", "/api/tokens/999999", r#"{"name": "x"}"#, "404 NOT_FOUND"),
     ("listAudit", "/api/audit", "", "200"),
@@ -41,7 +44,8 @@ pub(super) const CASES: &[Row] = &[
     ("getDashboardTokens", "/api/dashboard/tokens?groupId=x", "", "400 BAD_REQUEST groupId"),
     ("getDashboardTokens", "/api/dashboard/tokens?groupId=999999", "", "404 NOT_FOUND"),
     ("listLogs", "/api/logs?after=nothing", "", "400 BAD_REQUEST after"),
-    ("listLogs", "/api/logs?after=00000000-0000-7000-8000-000000000000", "", "404 NOT_FOUND after"),
+    ("listLogs", "/api/logs?after=00000000-0000-7000-8000-000000000000", "", "200"),
+    ("listLogs", "/api/logs?after=00000000-0000-4000-8000-000000000000", "", "404 NOT_FOUND after"),
     ("deleteKeysAsync", "/api/keys/delete-async", r#"{"group_id": $other, "keys_text": "sk-later-1"}"#, "200"),
     (
         "deleteKeysAsync",

@@ -996,7 +996,7 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tells whether a key is the management key
+         * Tells whether a key is the management key or an access token
          * @description Issues nothing: the client keeps the key and sends it with every request.
          */
         post: operations["login"];
@@ -1803,11 +1803,11 @@ export interface components {
              * Format: uint64
              * @description Keys to copy, when it was.
              */
-            total: number | null;
+            total?: number;
             /** @description Why it was not, as a code. */
-            code: string | null;
+            code?: string;
             /** @description Why it was not, in words. */
-            error: string | null;
+            error?: string;
         };
         KeyList: {
             /** Format: int64 */
@@ -1965,6 +1965,8 @@ export interface components {
         LoginResult: {
             success: boolean;
             message: string;
+            /** @description What the key may do, when it is right. */
+            role?: components["schemas"]["Role"];
         };
         /** @description A page, or with `after` what is newer. */
         Logs: {
@@ -5155,6 +5157,7 @@ export interface operations {
             400: components["responses"]["E400_INVALID_JSON_VALIDATION_FAILED"];
             401: components["responses"]["E401_UNAUTHORIZED"];
             403: components["responses"]["E403_FORBIDDEN"];
+            409: components["responses"]["E409_DUPLICATE_RESOURCE"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
@@ -5267,6 +5270,7 @@ export interface operations {
             401: components["responses"]["E401_UNAUTHORIZED"];
             403: components["responses"]["E403_FORBIDDEN"];
             404: components["responses"]["E404_NOT_FOUND"];
+            409: components["responses"]["E409_DUPLICATE_RESOURCE"];
             413: components["responses"]["E413_PAYLOAD_TOO_LARGE"];
             429: components["responses"]["E429_TOO_MANY_REQUESTS"];
             500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
