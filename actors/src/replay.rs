@@ -50,7 +50,7 @@ impl Replay {
             self.forget_proofs(node, i64::MAX).await?;
         }
         for leftover in outcomes {
-            for (kept, ticket) in self.read::<Kept<'static>>(leftover).await.map_err(unreadable)? {
+            for (kept, ticket) in self.read::<Kept<'static>>(leftover).await.map_err(|error| unreadable(&error))? {
                 let is_stored = stored.get(&kept.key()).copied() >= ticket.position();
                 match self.directory.member(kept.group()).filter(|_| !is_stored) {
                     Some(member) => member.shared.settle_kept(kept, ticket),
@@ -123,6 +123,6 @@ impl Replay {
     }
 }
 
-fn unreadable(error: io::Error) -> StoreError {
+fn unreadable(error: &io::Error) -> StoreError {
     StoreError::Internal(format!("the journal cannot be read: {error}"))
 }

@@ -376,11 +376,11 @@ impl Inner {
             move |lifeline| Groups::new(born.clone(), lifeline),
             || {},
         );
-        let (work, doubtful, validating) = (jobs.clone(), jobs.clone(), validation.clone());
+        let (work, doubtful, validating) = (jobs.clone(), jobs, validation.clone());
         let writer = Respawner::start(
             "sync".to_owned(),
             threads.sync.clone(),
-            sync.clone(),
+            sync,
             respawns.clone(),
             move |lifeline| SyncActor::new(leader.clone(), work.clone(), validating.clone(), lifeline),
             move || _ = doubtful.push_once(Job::Recover),

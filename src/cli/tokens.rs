@@ -24,7 +24,7 @@ pub(super) fn node_of(command: &TokensCommand) -> &NodeArgs {
 /// When the node does not answer, refuses, or there is no such token.
 pub(super) async fn run(command: &TokensCommand, node: &NodeClient) -> Result<Report, CliError> {
     match command {
-        TokensCommand::List(_) => Ok(list(all(node).await?)),
+        TokensCommand::List(_) => Ok(list(&all(node).await?)),
         TokensCommand::Create(args) => create(args, node).await,
         TokensCommand::Delete(args) => delete(&args.token, node).await,
     }
@@ -37,7 +37,7 @@ async fn all(node: &NodeClient) -> Result<Vec<Value>, CliError> {
     }
 }
 
-fn list(tokens: Vec<Value>) -> Report {
+fn list(tokens: &[Value]) -> Report {
     let members = ["id", "name", "role", "prefix", "expires_at", "last_used_at"];
     let rows: Vec<_> = tokens.iter().map(|token| members.map(|member| cell(token, member))).collect();
     let text = match rows.len() {
@@ -80,11 +80,11 @@ mod tests {
         ];
         assert_eq!(["7", "2", "ci", "x"].map(|wanted| id_of(&tokens, wanted)), [Some(2), Some(2), Some(7), None]);
         assert_eq!(
-            list(tokens).text,
+            list(&tokens).text,
             "ID  NAME  ROLE    BEGINS WITH   EXPIRES  LAST USED\n\
              2   7     viewer  gptload_abcd  -        -\n\
              7   ci    admin   gptload_efgh  -        -"
         );
-        assert_eq!(list(Vec::new()).text, "no access tokens");
+        assert_eq!(list(&[]).text, "no access tokens");
     }
 }

@@ -113,10 +113,10 @@ impl Leader {
                 created(Subject::token(token.id, &token.definition.name), after)
             }
             (Watched::Keys(_, which), Reply::Added { added, ignored, .. }) => {
-                Ending::done(with(which, json!({"added": added, "ignored": ignored})))
+                Ending::done(with(which, &json!({"added": added, "ignored": ignored})))
             }
             (Watched::Keys(_, which), Reply::Changed { count, .. }) => {
-                Ending::done(with(which, json!({"count": count})))
+                Ending::done(with(which, &json!({"count": count})))
             }
             (Watched::Held(_), Reply::Changed { count, .. }) => Ending::done(json!({"count": count})),
             _ => match self.look(watched).await {
@@ -243,7 +243,7 @@ fn selected(which: &KeySelector) -> Value {
     }
 }
 
-fn with(which: &Value, result: Value) -> Value {
+fn with(which: &Value, result: &Value) -> Value {
     let mut told = which.as_object().cloned().unwrap_or_default();
     told.extend(result.as_object().cloned().unwrap_or_default());
     Value::Object(told)

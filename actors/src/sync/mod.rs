@@ -217,7 +217,7 @@ enum Done {
     /// A commit ended; whether the database is down.
     Committed { is_down: bool },
     /// To be done again.
-    Again(Job, Duration),
+    Again(Box<Job>, Duration),
 }
 
 impl SyncActor {
@@ -258,7 +258,7 @@ impl SyncActor {
             Done::Again(job, wait) => {
                 let mut job = Some(job);
                 ctx.run_later(wait, move |actor, ctx| {
-                    job.take().into_iter().for_each(|job| actor.jobs.push(job));
+                    job.take().into_iter().for_each(|job| actor.jobs.push(*job));
                     actor.pump(ctx);
                 });
             }
@@ -292,7 +292,7 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
                     let _ = answer.send(result);
                 }
                 (None, Ok(())) => {}
-                (None, Err(_)) => return Done::Again(Job::Reload(None), RESYNC_AGAIN),
+                (None, Err(_)) => return Done::Again(Box::new(Job::Reload(None)), RESYNC_AGAIN),
             }
         }
         Job::Flush(answer) => {
@@ -312,11 +312,11 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
         Job::KeepTask => {
             if let Err(error) = leader.keep_task().await {
                 tracing::warn!(%error, "the record of the task is stored later");
-                return Done::Again(Job::KeepTask, RESYNC_AGAIN);
+                return Done::Again(Box::new(Job::KeepTask), RESYNC_AGAIN);
             }
         }
         Job::Prune => match leader.prune().await {
-            Ok(true) => return Done::Again(Job::Prune, Duration::from_millis(10)),
+            Ok(true) => return Done::Again(Box::new(Job::Prune), Duration::from_millis(10)),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "log rows and resources whose time is over stay for now"),
         },
@@ -326,23 +326,23 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
             }
         }
         Job::Rotate => match leader.continue_rotation().await {
-            Ok(true) => return Done::Again(Job::Rotate, ROTATE_PAUSE),
+            Ok(true) => return Done::Again(Box::new(Job::Rotate), ROTATE_PAUSE),
             Ok(false) => {}
             Err(error) => {
                 tracing::warn!(%error, "the rotation of the data key goes on later");
-                return Done::Again(Job::Rotate, ROTATE_AGAIN);
+                return Done::Again(Box::new(Job::Rotate), ROTATE_AGAIN);
             }
         },
         Job::Resync(group) => {
             if let Err(error) = leader.resync(group).await {
                 tracing::warn!(group = group.0, %error, "the pool is compared with the database later");
-                return Done::Again(Job::Resync(group), RESYNC_AGAIN);
+                return Done::Again(Box::new(Job::Resync(group)), RESYNC_AGAIN);
             }
         }
         Job::Recover => {
             if let Err(error) = leader.recover().await {
                 tracing::warn!(%error, "the node is compared with the database later");
-                return Done::Again(Job::Recover, RESYNC_AGAIN);
+                return Done::Again(Box::new(Job::Recover), RESYNC_AGAIN);
             }
         }
     }

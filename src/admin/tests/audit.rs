@@ -233,5 +233,5 @@ async fn the_node_signs_for_what_its_configuration_changes() {
     api.state.runtime.execute(gpt_load_actors::commands::Command::PutSettings(values)).await.unwrap();
     let row = api.audit("").await.remove(0);
     assert_eq!(row["actor"], json!({"kind": "node", "id": null, "name": "node-7", "role": "admin"}));
-    assert!(Secret::from(KEY).masked_in(row.to_string()) == row.to_string());
+    assert!(Secret::from(KEY).masked_in(row.to_string()) == *row.to_string());
 }

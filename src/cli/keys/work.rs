@@ -49,11 +49,11 @@ impl Work {
         let keys = keys.iter().map(Secret::expose).collect();
         let order = Order { group_id: group, keys, new_key_state: first_state };
         let task = node.post(self.path, &order).await?;
-        Ok(self.report(follow(node, task, self.label, quiet).await?))
+        Ok(self.report(&follow(node, task, self.label, quiet).await?))
     }
 
     /// Success when all keys were gone over, failure when none was, else a part.
-    fn report(&self, task: Value) -> Report {
+    fn report(&self, task: &Value) -> Report {
         let count = |name: &str| task["result"][name].as_u64().unwrap_or(0);
         let number = |name: &str| task[name].as_u64().unwrap_or(0);
         let (changed, ignored) = (count(self.count), count("ignored_count"));
@@ -80,14 +80,14 @@ mod tests {
     #[test]
     fn the_report_tells_what_was_done_and_what_is_left() {
         let task = json!({"processed": 5, "total": 5, "result": {"added_count": 3, "ignored_count": 2}});
-        let report = WORK.report(task);
+        let report = WORK.report(&task);
         assert_eq!(report.text, "3 added, 2 ignored (already there)");
         assert_eq!(report.json, json!({"added_count": 3, "ignored_count": 2, "not_done": 0}));
         assert_eq!(report.exit, Exit::Success);
         for (processed, exit) in [(2, Exit::Partial), (0, Exit::Failure)] {
             let result = json!({"added_count": processed, "ignored_count": 0});
             let task = json!({"processed": processed, "total": 5, "error": "cancelled", "result": result});
-            let report = WORK.report(task);
+            let report = WORK.report(&task);
             assert_eq!((report.exit, &report.json["not_done"]), (exit, &json!(5 - processed)));
             assert!(report.text.contains("its end: cancelled\n"), "{}", report.text);
         }

@@ -236,7 +236,7 @@ fn row(teams: &[Team], timestamp: Timestamp, number: u64, chance: &mut Chance) -
         user_agent: String::new(),
         request_type: if dice < 5 { RequestType::Retry } else { RequestType::Final },
         upstream_addr: "https://api.openai.com/v1/chat/completions".to_owned(),
-        is_stream: dice % 2 == 0,
+        is_stream: dice.is_multiple_of(2),
         request_body: String::new(),
         usage: TokenUsage { input: Some(900), output: Some(250), cached: Some(300), reasoning: None },
         finish_reason: Some("stop".to_owned()),

@@ -184,7 +184,7 @@ impl Dialect for AsyncSqlite {
     }
 
     async fn has_legacy_tables(&mut self) -> QueryResult<bool> {
-        let tables = self.spawn_blocking(|connection| inventory(connection)).await?;
+        let tables = self.spawn_blocking(inventory).await?;
         Ok(tables.0.keys().any(|table| table.starts_with("legacy_")))
     }
 
