@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fmt};
 
 use gpt_load_schema::{
+    access::{AccessToken, TokenDefinition},
     group::{Group, GroupDefinition, SubGroup},
-    ids::{GroupId, KeyId, PolicyId},
+    ids::{GroupId, KeyId, PolicyId, TokenId},
     key::{KeySource, KeyState},
     policy::{Policy, PolicyDefinition, PolicyLink},
     secret::Secret,
@@ -12,7 +13,7 @@ use gpt_load_schema::{
     validate::FieldError,
 };
 
-pub use gpt_load_schema::key::KeyTraits;
+pub use gpt_load_schema::{key::KeyTraits, store::KEY_BATCH};
 
 /// A management write. `Debug` shows no secret that it carries.
 #[derive(Clone)]
@@ -42,6 +43,24 @@ pub enum Command {
     DeleteKeys(GroupId, KeySelector),
     /// Make keys active again.
     RestoreKeys(GroupId, KeySelector),
+    /// Add at most [`KEY_BATCH`] keys, all or none; known values are ignored. They rotate soon, at the latest after
+    /// [`Command::ShowKeys`].
+    AddBatch {
+        /// Target.
+        group: GroupId,
+        /// Clear-text values.
+        values: Vec<Secret>,
+        /// First state; `None` = the group's `new_key_state`.
+        state: Option<KeyState>,
+        /// Where they come from.
+        source: KeySource,
+    },
+    /// Remove the first [`KEY_BATCH`] of the keys meant, all or none.
+    DeleteBatch(GroupId, KeySelector),
+    /// Make the first [`KEY_BATCH`] of the keys meant active again, all or none. They rotate as in [`Command::AddBatch`].
+    RestoreBatch(GroupId, KeySelector),
+    /// Let the group's rotation be what the batches until now have made of it.
+    ShowKeys(GroupId),
     /// Change a key's state.
     OrderKey(GroupId, KeyId, Order),
     /// Change what a person decides about a key.
@@ -58,8 +77,23 @@ pub enum Command {
     DeletePolicy(PolicyId),
     /// Replace the policies of a group.
     SetGroupPolicies(GroupId, Vec<PolicyLink>),
+    /// Make a fresh data key and bring stored secrets under it, in the background.
+    RotateDataKey,
     /// Store settings (validated), raw text by key; `None` = back to the default.
     PutSettings(BTreeMap<String, Option<String>>),
+    /// Add an access token (validated).
+    CreateToken {
+        /// What a person decided.
+        definition: TokenDefinition,
+        /// Beginning of its value.
+        prefix: String,
+        /// Lookup hash of its value.
+        hash: String,
+    },
+    /// Replace what a person decided about an access token (validated).
+    UpdateToken(TokenId, TokenDefinition),
+    /// Remove an access token.
+    DeleteToken(TokenId),
 }
 
 impl fmt::Debug for Command {
@@ -75,17 +109,27 @@ impl fmt::Debug for Command {
             }
             Self::DeleteKeys(group, which) => write!(f, "DeleteKeys({group}, {which:?})"),
             Self::RestoreKeys(group, which) => write!(f, "RestoreKeys({group}, {which:?})"),
+            Self::AddBatch { group, values, state, source } => {
+                write!(f, "AddBatch({} to {group}, {state:?}, {source:?})", values.len())
+            }
+            Self::DeleteBatch(group, which) => write!(f, "DeleteBatch({group}, {which:?})"),
+            Self::RestoreBatch(group, which) => write!(f, "RestoreBatch({group}, {which:?})"),
+            Self::ShowKeys(group) => write!(f, "ShowKeys({group})"),
             Self::OrderKey(group, key, order) => write!(f, "OrderKey({group}, {key}, {order:?})"),
             Self::UpdateKey(group, key, traits) => write!(f, "UpdateKey({group}, {key}, {traits:?})"),
             // People note all sorts of things, passwords among them.
             Self::SetKeyNotes(key, _) => write!(f, "SetKeyNotes({key})"),
             Self::AcceptHeld(group) => write!(f, "AcceptHeld({group})"),
+            Self::RotateDataKey => f.write_str("RotateDataKey"),
             Self::CreatePolicy(definition) => write!(f, "CreatePolicy({definition:?})"),
             Self::UpdatePolicy(id, definition) => write!(f, "UpdatePolicy({id}, {definition:?})"),
             Self::DeletePolicy(id) => write!(f, "DeletePolicy({id})"),
             Self::SetGroupPolicies(group, links) => write!(f, "SetGroupPolicies({group}, {links:?})"),
             // Some settings are secrets; which ones were stored says enough.
             Self::PutSettings(values) => write!(f, "PutSettings({:?})", values.keys()),
+            Self::CreateToken { definition, .. } => write!(f, "CreateToken({definition:?})"),
+            Self::UpdateToken(id, definition) => write!(f, "UpdateToken({id}, {definition:?})"),
+            Self::DeleteToken(id) => write!(f, "DeleteToken({id})"),
         }
     }
 }
@@ -112,6 +156,13 @@ pub enum Reply {
     Group(Box<Group>),
     /// The policy as it is now.
     Policy(Box<Policy>),
+    /// The access token as it is now.
+    Token(Box<AccessToken>),
+    /// A rotation of the data key is under way.
+    Rotation {
+        /// Whether this command began it.
+        begun: bool,
+    },
     /// Keys added.
     Added {
         /// New keys.

@@ -11,6 +11,7 @@ use gpt_load_schema::{ids::KeyId, key::KeyRecord, time::Timestamp};
 use crate::{
     commands::Order,
     deltas::DeltaQueue,
+    events::{Event as Told, Events},
     pool::{
         core::{IdRange, PoolCore},
         shared::Shared,
@@ -27,6 +28,8 @@ const GATHER: Duration = Duration::from_millis(3);
 const REBUILD_PAUSE: Duration = Duration::from_millis(2);
 /// A rebuild is paid for by this many times its own duration of rest, so that a large pool costs a few per cent of a core.
 const REBUILD_REST: u32 = 20;
+/// What happened to keys gathers for this long before it is told.
+const TELL_AFTER: Duration = Duration::from_millis(250);
 /// A clock that is set back must not stop returns for long.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -36,33 +39,38 @@ pub(crate) struct GroupActor {
     core: PoolCore,
     rebuild_cost: Duration,
     rebuild_scheduled: bool,
+    events: Events,
+    telling_scheduled: bool,
     alarm: Option<(Timestamp, SpawnHandle)>,
     _lifeline: Lifeline<Self>,
 }
 
 impl GroupActor {
     /// Takes over the pool in `shared` with what waits in its inbox.
-    pub(crate) fn new(shared: Arc<Shared>, deltas: Arc<DeltaQueue>, lifeline: Lifeline<Self>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, deltas: Arc<DeltaQueue>, events: Events, lifeline: Lifeline<Self>) -> Self {
         Self {
             core: PoolCore::resume(shared.clone(), deltas),
             shared,
             rebuild_cost: Duration::ZERO,
             rebuild_scheduled: false,
+            events,
+            telling_scheduled: false,
             alarm: None,
             _lifeline: lifeline,
         }
     }
 
     fn drain(&mut self, ctx: &mut Context<Self>) {
+        self.core.news.set_heard(self.events.are_heard());
         self.core.heed_limits();
         self.shared.inbox.take_arrived();
-        while let Some(outcome) = self.shared.inbox.next() {
-            self.core.apply(&outcome);
+        while let Some(mut outcome) = self.shared.inbox.next() {
+            self.core.apply(&mut outcome);
         }
         self.follow_up(ctx);
     }
 
-    /// Whatever changed: the rotation is rebuilt soon, and the next return is on the clock.
+    /// Whatever changed: the rotation is rebuilt soon, people are told, and the next return is on the clock.
     fn follow_up(&mut self, ctx: &mut Context<Self>) {
         if self.core.is_outdated() && !self.rebuild_scheduled {
             self.rebuild_scheduled = true;
@@ -73,12 +81,30 @@ impl GroupActor {
                 actor.follow_up(ctx);
             });
         }
+        if !self.core.news.is_empty() && !self.telling_scheduled {
+            self.telling_scheduled = true;
+            ctx.run_later(TELL_AFTER, |actor, _| {
+                actor.telling_scheduled = false;
+                actor.tell();
+            });
+        }
         self.set_alarm(ctx);
+    }
+
+    fn tell(&mut self) {
+        let (group, counts) = (self.shared.group, self.shared.counts());
+        for guard in self.core.news.take_guards(group) {
+            self.events.tell(|| Told::Guard(Arc::new(guard)));
+        }
+        if let Some(keys) = self.core.news.take_keys(group, counts) {
+            self.events.tell(|| Told::Keys(Arc::new(keys)));
+        }
     }
 
     fn rebuild(&mut self) {
         let started = Instant::now();
         let now = Timestamp::now();
+        self.core.news.set_heard(self.events.are_heard());
         self.core.advance(now);
         self.core.publish(now);
         self.rebuild_cost = started.elapsed();
@@ -96,6 +122,7 @@ impl GroupActor {
             let wait = due.since(Timestamp::now()).min(LONGEST_SLEEP);
             let alarm = ctx.run_later(wait, |actor, ctx| {
                 actor.alarm = None;
+                actor.core.news.set_heard(actor.events.are_heard());
                 actor.core.advance(Timestamp::now());
                 actor.follow_up(ctx);
             });
@@ -147,7 +174,7 @@ pub(crate) struct Adopt {
     pub(crate) records: Arc<Vec<KeyRecord>>,
     /// The records are all keys in this range.
     pub(crate) all_of: Option<IdRange>,
-    /// More records follow: the rotation need not know of these before the answer.
+    /// More records follow: the rotation need not know of these before the answer, but soon.
     pub(crate) more_follow: bool,
 }
 
@@ -166,17 +193,19 @@ impl Handler<Adopt> for GroupActor {
                     "keys whose stored value does not decrypt stay out of the pool; check ENCRYPTION_KEY"
                 );
             }
-            self.follow_up(ctx);
         }
+        self.follow_up(ctx);
         self.core.total()
     }
 }
 
-/// Take deleted keys out of the pool; answers the number of keys left.
+/// Take deleted keys out of the pool; answers the number of keys left. No request begins with them any more.
 #[derive(Clone, Message)]
 #[rtype(result = "usize")]
 pub(crate) struct Remove {
     pub(crate) ids: Arc<Vec<KeyId>>,
+    /// More follow: the rotation need not close its ranks before the answer, but soon.
+    pub(crate) more_follow: bool,
 }
 
 impl Handler<Remove> for GroupActor {
@@ -185,7 +214,9 @@ impl Handler<Remove> for GroupActor {
     fn handle(&mut self, message: Remove, ctx: &mut Self::Context) -> usize {
         if !message.ids.is_empty() {
             self.core.remove(&message.ids);
-            self.rebuild();
+            if !message.more_follow {
+                self.rebuild();
+            }
             self.follow_up(ctx);
         }
         self.core.total()

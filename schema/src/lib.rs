@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows of actors, of Redis or of HTTP.
 
+pub mod access;
+pub mod audit;
 pub mod channel;
 pub mod crypto;
 pub mod group;
@@ -10,10 +12,12 @@ pub mod key;
 pub mod key_text;
 pub mod log;
 pub mod policy;
+pub mod redact;
 pub mod resource;
 pub mod secret;
 pub mod settings;
 pub mod store;
 pub mod takeover;
+pub mod task;
 pub mod time;
 pub mod validate;

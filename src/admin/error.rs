@@ -5,7 +5,7 @@ use actix_web::{
     body::BoxBody,
     http::{StatusCode, header},
 };
-use gpt_load_actors::{commands::CommandError, validation::ValidationError};
+use gpt_load_actors::{commands::CommandError, key_work::KeyWorkError, validation::ValidationError};
 use gpt_load_schema::{settings::Language, store::StoreError};
 use serde_json::{Value, json};
 
@@ -25,6 +25,8 @@ pub enum ErrorCode {
     ValidationFailed,
     /// The management key is missing or wrong.
     Unauthorized,
+    /// The role of the access token does not allow it.
+    Forbidden,
     /// No such record or route.
     NotFound,
     /// The route exists, the method does not.
@@ -57,6 +59,7 @@ impl ErrorCode {
             Self::InvalidJson => ("INVALID_JSON", StatusCode::BAD_REQUEST, "Invalid JSON"),
             Self::ValidationFailed => ("VALIDATION_FAILED", StatusCode::BAD_REQUEST, "Validation failed"),
             Self::Unauthorized => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED, "Management key missing or wrong"),
+            Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN, "The role of this access token does not allow it"),
             Self::NotFound => ("NOT_FOUND", StatusCode::NOT_FOUND, "Resource not found"),
             Self::MethodNotAllowed => {
                 ("METHOD_NOT_ALLOWED", StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method")
@@ -203,6 +206,13 @@ impl ApiError {
         error
     }
 
+    /// The node cannot do it now; trying again a little later helps.
+    pub fn later(text: Text) -> Self {
+        let mut error = Self::saying(ErrorCode::ServiceUnavailable, text);
+        error.0.retry_after = Some(RETRY_AFTER_SECONDS);
+        error
+    }
+
     /// The same error in the shape of the login route.
     pub fn of_login(mut self) -> Self {
         self.0.shape = Shape::Login;
@@ -296,6 +306,18 @@ impl From<CommandError> for ApiError {
                 Self::fields(ErrorCode::ValidationFailed, broken.iter().map(rule_texts::field_error).collect())
             }
             CommandError::NoLeader => Self::retriable(ErrorCode::ServiceUnavailable),
+        }
+    }
+}
+
+impl From<KeyWorkError> for ApiError {
+    fn from(error: KeyWorkError) -> Self {
+        match error {
+            KeyWorkError::Nothing => Self::saying(ErrorCode::ValidationFailed, messages::NO_KEYS_GIVEN),
+            KeyWorkError::NoSuchGroup => Self::saying(ErrorCode::NotFound, messages::GROUP_UNKNOWN),
+            KeyWorkError::TaskRunning(_) => Self::saying(ErrorCode::TaskInProgress, messages::TASK_RUNNING),
+            KeyWorkError::NotReady => Self::retriable(ErrorCode::ServiceUnavailable),
+            KeyWorkError::Store(error) => error.into(),
         }
     }
 }

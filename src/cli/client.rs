@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gpt_load_schema::secret::Secret;
 use http::Method;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
@@ -107,8 +108,18 @@ impl NodeClient {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+    pub(super) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, CallError> {
+        // Proof: what is sent are numbers, texts and lists of them, which JSON can hold.
+        let body = serde_json::to_vec(body).unwrap_or_default();
         self.enveloped(self.send(&Method::POST, path, &[], Some(body)).await?).await
+    }
+
+    /// `data` of a `DELETE`; null when the answer has none.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, CallError> {
+        self.enveloped(self.send(&Method::DELETE, path, &[], None).await?).await
     }
 
     /// Status and JSON of a route whose answers have no envelope.
@@ -148,7 +159,7 @@ impl NodeClient {
         method: &Method,
         path: &str,
         query: Query<'_>,
-        body: Option<&Value>,
+        body: Option<Vec<u8>>,
     ) -> Result<OutboundResponse, CallError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("en-US"));
@@ -159,7 +170,7 @@ impl NodeClient {
         let body = match body {
             Some(body) => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                OutboundBody::Full(body.to_string().into())
+                OutboundBody::Full(body.into())
             }
             None => OutboundBody::Empty,
         };

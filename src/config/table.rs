@@ -82,11 +82,10 @@ variables! {
             "データベース内のキーを暗号化するパスフレーズ。空の場合は平文で保存します。"
         ENCRYPTION_KEY_PREVIOUS encryption_key_previous: Option<Secret> = "" {
             secrecy: Secrecy::Secret,
-            planned: true,
         }
-            "更换 ENCRYPTION_KEY 时的旧口令。"
-            "The former passphrase while ENCRYPTION_KEY is being changed."
-            "ENCRYPTION_KEY を変更する際の以前のパスフレーズ。"
+            "更换 ENCRYPTION_KEY 时的旧口令；用新口令启动一次后即可移除。"
+            "The former passphrase at the start that changes ENCRYPTION_KEY; not needed from then on."
+            "ENCRYPTION_KEY を変更する起動時に指定する以前のパスフレーズ。一度起動すれば不要です。"
         ALLOW_ANONYMOUS_PROXY allow_anonymous_proxy: bool = "false" { hot: true }
             "允许不带代理密钥的代理请求。"
             "Proxies requests that carry no proxy key."
@@ -120,18 +119,17 @@ variables! {
             "从节点：永不参选主节点。本版本设置后拒绝启动。"
             "A follower: never stands for leader. With it this version does not start."
             "フォロワーとして動作し、リーダーに立候補しません。このバージョンは設定すると起動しません。"
-        NODE_NAME node_name: String = "{hostname}" { planned: true }
+        NODE_NAME node_name: String = "{hostname}" {}
             "节点名称，在集群中必须唯一。"
             "Name of the node, unique in its cluster."
             "ノード名。クラスター内で一意にします。"
         JOURNAL_FSYNC journal_fsync: JournalFsync = "interval" {
             values: &["never", "interval", "always"],
-            planned: true,
         }
             "日志缓冲何时落盘：由系统决定、每秒或每条记录。"
             "When the journal reaches the disk: when the system decides, every second, or with each record."
             "ジャーナルをディスクに書き込む時期：システム任せ、毎秒、またはレコードごと。"
-        JOURNAL_MAX_BYTES journal_max_bytes: u64 = "1GiB" { unit: Unit::Bytes, min: 1_048_576, planned: true }
+        JOURNAL_MAX_BYTES journal_max_bytes: u64 = "1GiB" { unit: Unit::Bytes, min: 1_048_576 }
             "日志缓冲的大小上限；写满后先丢弃最旧的请求日志。"
             "Size of the journal; when it is full the oldest request logs go first."
             "ジャーナルの最大サイズ。いっぱいになると最も古いリクエストログから破棄します。"
@@ -209,7 +207,7 @@ variables! {
             "允许的来源，* 表示全部。"
             "Origins that may call; * = all."
             "許可するオリジン。* はすべてを表します。"
-        ALLOWED_METHODS allowed_methods: Vec<String> = "GET,POST,PUT,DELETE,OPTIONS" {}
+        ALLOWED_METHODS allowed_methods: Vec<String> = "GET,POST,PUT,PATCH,DELETE,OPTIONS" {}
             "允许的方法。"
             "Methods that they may use."
             "許可するメソッド。"

@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
     time::Duration,
 };
 
@@ -17,7 +16,7 @@ use gpt_load_schema::{
 use serde_json::json;
 
 use crate::{
-    program::{output, spawn, start},
+    program::{command, output, spawn, start},
     support::{AUTH_KEY, PATIENCE, Request},
 };
 
@@ -55,18 +54,6 @@ fn old_installation(path: &Path, url: &str, count: i64) {
 
 fn database(folder: &Path) -> PathBuf {
     folder.join("data/gpt-load.db")
-}
-
-/// Runs `gpt-load` with these arguments in `folder` to its end.
-fn command(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gpt-load"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .envs(env.iter().copied())
-        .stdin(std::process::Stdio::null())
-        .output()
-        .unwrap()
 }
 
 /// What an application asks with this proxy key.
@@ -202,4 +189,21 @@ async fn another_installation_is_imported_from_the_command_line() {
     let group = GroupId(1);
     let counted = program.send(&Request::new("GET", &format!("/api/keys?group_id={group}")).key(AUTH_KEY)).await;
     assert_eq!(counted.json()["data"]["pagination"]["total_items"], 1_500);
+}
+
+#[actix_web::test]
+async fn keys_of_an_old_installation_are_migrated_after_it_was_taken_over() {
+    let folder = tempfile::tempdir().unwrap();
+    old_installation(&database(folder.path()), "http://127.0.0.1:9", 7);
+    std::fs::write(folder.path().join("old"), PASSPHRASE).unwrap();
+    std::fs::write(folder.path().join("new"), "never-printed-passphrase").unwrap();
+    let migrated = command(folder.path(), &["migrate-keys", "--from-file", "old", "--to-file", "new"], &[]);
+    let said = text(&migrated.stdout) + &text(&migrated.stderr);
+    assert!(migrated.status.success() && said.contains("was taken over first"), "{said}");
+    assert!(said.contains("under another key now (7 provider keys checked)"), "{said}");
+    let path = database(folder.path());
+    let store = Store::open(path.to_str().unwrap(), Some(&"never-printed-passphrase".into())).await.unwrap();
+    let group = store.groups().await.unwrap()[0].id;
+    let keys = store.keys_after(group, &KeyFilter::default(), None, 100).await.unwrap();
+    assert_eq!(keys.iter().filter(|key| key.value.is_some()).count(), 7);
 }

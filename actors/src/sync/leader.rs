@@ -14,11 +14,15 @@ use gpt_load_schema::{
 
 use super::{Job, JobQueue, commit::Committer};
 use crate::{
+    audit::Audit,
     commands::{Command, CommandError, Order, Reply},
+    events::Events,
     group::{AcceptHeld, Adopt, Direct, Remove, Settle},
     groups::{Arrange, Directory, Groups, Member, Publish},
     pool::core::IdRange,
     respawn::{Gone, Link},
+    tasks::Tasks,
+    tokens::Tokens,
 };
 
 /// Keys read, or added, at a time.
@@ -34,6 +38,10 @@ pub(crate) struct Leader {
     pub(crate) directory: Arc<Directory>,
     pub(crate) groups: Arc<Link<Groups>>,
     pub(crate) jobs: Arc<JobQueue>,
+    pub(crate) tasks: Tasks,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) events: Events,
 }
 
 impl From<Gone> for StoreError {
@@ -43,16 +51,19 @@ impl From<Gone> for StoreError {
 }
 
 impl Leader {
-    /// Makes the built-in policies in a new database, fills all pools, then publishes.
+    /// Makes the built-in policies in a new database, takes up the record of the task, fills all pools, then publishes.
     pub(crate) async fn start(&self) -> StoreResult<()> {
         self.make_default_policies().await?;
-        self.reload().await
+        self.tasks.resume(self.store.task().await?, Timestamp::now());
+        self.reload().await?;
+        self.resume_rotation().await
     }
 
-    /// Reads settings, groups and policies, fills the pools of groups that are new here, then publishes.
+    /// Reads settings, groups, policies and access tokens, fills the pools of groups that are new here, then publishes.
     pub(crate) async fn reload(&self) -> StoreResult<()> {
         let (groups, rows) = (self.store.groups().await?, self.store.settings().await?);
         let policies = self.active_policies().await?;
+        self.tokens.replace(self.store.access_tokens().await?);
         self.groups.ask(Arrange { groups, rows, policies }).await?;
         for member in self.directory.members().iter().filter(|member| !member.shared.is_filled()) {
             self.fill(member).await?;
@@ -74,7 +85,8 @@ impl Leader {
         for member in self.directory.members().iter() {
             self.resync(member.group.id).await?;
         }
-        Ok(())
+        self.keep_task().await?;
+        self.resume_rotation().await
     }
 
     /// Deletes a few log rows past their retention and resources past their time; answers whether there may be more.
@@ -82,23 +94,27 @@ impl Leader {
         let now = Timestamp::now();
         let forgotten =
             self.committer.write(|writer| async move { writer.prune_resources(now, PRUNE_BATCH).await }).await?;
-        Ok(self.prune_logs().await? || forgotten >= u64::from(PRUNE_BATCH))
+        self.committer.write(|writer| async move { writer.prune_tallies(now).await }).await?;
+        let is_full = |deleted: u64| deleted >= u64::from(PRUNE_BATCH);
+        Ok(self.prune_logs().await? | is_full(self.prune_audit().await?) | is_full(forgotten))
+    }
+
+    async fn prune_audit(&self) -> StoreResult<u64> {
+        let days = self.directory.system().map_or(0, |settings| settings.audit_log_retention_days);
+        let Some(before) = end_of_retention(days) else { return Ok(0) };
+        self.committer.write(|writer| async move { writer.prune_audit(before, PRUNE_BATCH).await }).await
     }
 
     async fn prune_logs(&self) -> StoreResult<bool> {
         let days = self.directory.system().map_or(0, |settings| settings.request_log_retention_days);
-        if days == 0 {
-            return Ok(false);
-        }
-        let retention = DAY.saturating_mul(u32::try_from(days).unwrap_or(u32::MAX));
-        let before = Timestamp::now() - retention;
+        let Some(before) = end_of_retention(days) else { return Ok(false) };
         let deleted =
             self.committer.write(|writer| async move { writer.prune_logs(before, PRUNE_BATCH).await }).await?;
         Ok(deleted >= u64::from(PRUNE_BATCH))
     }
 
-    /// Carries out a management write.
-    pub(crate) async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
+    /// Carries out a management write, without a note in the audit log.
+    pub(super) async fn carry_out(&self, command: Command) -> Result<Reply, CommandError> {
         match command {
             Command::CreateGroup(definition) => self.create_group(&definition).await,
             Command::UpdateGroup(id, definition) => self.update_group(id, &definition).await,
@@ -115,6 +131,15 @@ impl Leader {
             }
             Command::DeleteKeys(group, which) => self.doubt_on_error(group, self.delete_keys(group, &which).await),
             Command::RestoreKeys(group, which) => self.doubt_on_error(group, self.restore_keys(group, &which).await),
+            Command::AddBatch { group, values, state, source } => {
+                self.doubt_on_error(group, self.add_batch(group, &values, state, source).await)
+            }
+            Command::DeleteBatch(group, which) => self.doubt_on_error(group, self.delete_batch(group, &which).await),
+            Command::RestoreBatch(group, which) => self.doubt_on_error(group, self.restore_batch(group, &which).await),
+            Command::ShowKeys(group) => {
+                let total = self.adopt(&self.member(group)?, Vec::new(), None, false).await?;
+                Ok(Reply::Changed { count: 0, total })
+            }
             Command::OrderKey(group, key, order) => self.order_key(group, key, order).await,
             Command::AcceptHeld(group) => self.accept_held(group).await,
             Command::UpdateKey(group, key, traits) => {
@@ -129,12 +154,18 @@ impl Leader {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;
                 self.show().await;
+                // A shorter retention holds from now on.
+                self.jobs.push_once(Job::Prune);
                 Ok(Reply::Done)
             }
+            Command::RotateDataKey => self.rotate_data_key().await,
             Command::CreatePolicy(definition) => self.create_policy(&definition).await,
             Command::UpdatePolicy(id, definition) => self.update_policy(id, &definition).await,
             Command::DeletePolicy(id) => self.delete_policy(id).await,
             Command::SetGroupPolicies(group, links) => self.set_group_policies(group, &links).await,
+            Command::CreateToken { definition, prefix, hash } => self.create_token(&definition, &prefix, &hash).await,
+            Command::UpdateToken(id, definition) => self.update_token(id, &definition).await,
+            Command::DeleteToken(id) => self.delete_token(id).await,
         }
     }
 
@@ -185,7 +216,7 @@ impl Leader {
         source: KeySource,
     ) -> Result<Reply, CommandError> {
         let member = self.member(group)?;
-        let state = state.or_else(|| member.settings.new_key_state.parse().ok()).unwrap_or(KeyState::Pending);
+        let state = first_state(&member, state);
         let (mut added, mut ignored) = (0, 0);
         for values in values.chunks(KEY_BATCH as usize) {
             let now = Timestamp::now();
@@ -210,7 +241,8 @@ impl Leader {
         let ids: Vec<KeyId> =
             self.committer.write(|writer| async move { writer.delete_keys(group, which).await }).await?;
         let changed = count(ids.len());
-        let total = member.link.ask(Remove { ids: Arc::new(ids) }).await.map_err(StoreError::from)?;
+        let total =
+            member.link.ask(Remove { ids: Arc::new(ids), more_follow: false }).await.map_err(StoreError::from)?;
         Ok(Reply::Changed { count: changed, total: count(total) })
     }
 
@@ -224,6 +256,52 @@ impl Leader {
         let changed = count(keys.len());
         let total = self.adopt(&member, keys, None, false).await?;
         Ok(Reply::Changed { count: changed, total })
+    }
+
+    async fn add_batch(
+        &self,
+        group: GroupId,
+        values: &[Secret],
+        state: Option<KeyState>,
+        source: KeySource,
+    ) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        let (state, now) = (first_state(&member, state), Timestamp::now());
+        let inserted = self
+            .committer
+            .write(|writer| async move { writer.insert_keys(group, values, state, source, now).await })
+            .await?;
+        let (added, ignored) = (count(inserted.keys.len()), inserted.ignored);
+        let total = self.adopt(&member, inserted.keys, None, true).await?;
+        Ok(Reply::Added { added, ignored, total })
+    }
+
+    async fn delete_batch(&self, group: GroupId, which: &KeySelector) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        self.settle(&member).await?;
+        let ids = self.committer.write(|writer| async move { writer.delete_some_keys(group, which).await }).await?;
+        let deleted = count(ids.len());
+        let remove = Remove { ids: Arc::new(ids), more_follow: true };
+        let total = member.link.ask(remove).await.map_err(StoreError::from)?;
+        Ok(Reply::Changed { count: deleted, total: count(total) })
+    }
+
+    async fn restore_batch(&self, group: GroupId, which: &KeySelector) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        self.settle(&member).await?;
+        let now = Timestamp::now();
+        let keys =
+            self.committer.write(|writer| async move { writer.restore_some_keys(group, which, now).await }).await?;
+        let restored = count(keys.len());
+        let total = self.adopt(&member, keys, None, true).await?;
+        Ok(Reply::Changed { count: restored, total })
+    }
+
+    /// Brings the record of the task into the database.
+    pub(crate) async fn keep_task(&self) -> StoreResult<()> {
+        let Some(task) = self.tasks.latest() else { return Ok(()) };
+        let (task, now) = (&task, Timestamp::now());
+        self.committer.write(|writer| async move { writer.put_task(task, now).await }).await
     }
 
     /// What the order makes of the key stands at once in the pool; it is stored before the answer.
@@ -281,6 +359,14 @@ impl Leader {
         self.directory.member(group).ok_or(StoreError::NotFound("group"))
     }
 
+    /// Brings all that a group's pool knows into the database, where it has one.
+    pub(super) async fn settle_group(&self, group: GroupId) -> StoreResult<()> {
+        match self.directory.member(group) {
+            Some(member) => self.settle(&member).await,
+            None => Ok(()),
+        }
+    }
+
     /// Brings all that the group's pool knows into the database.
     async fn settle(&self, member: &Member) -> StoreResult<()> {
         member.link.ask(Settle).await?;
@@ -317,6 +403,17 @@ impl Leader {
     }
 }
 
+/// The moment before which rows are past their retention; `None` when they are kept for ever.
+fn end_of_retention(days: u64) -> Option<Timestamp> {
+    let days = u32::try_from(days).unwrap_or(u32::MAX);
+    (days > 0).then(|| Timestamp::now() - DAY.saturating_mul(days))
+}
+
 fn count(items: usize) -> i64 {
     i64::try_from(items).unwrap_or(i64::MAX)
+}
+
+/// The state in which new keys of a group begin.
+fn first_state(member: &Member, wanted: Option<KeyState>) -> KeyState {
+    wanted.or_else(|| member.settings.new_key_state.parse().ok()).unwrap_or(KeyState::Pending)
 }

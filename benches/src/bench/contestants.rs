@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -110,14 +110,29 @@ pub(crate) fn key(number: usize) -> String {
 
 /// The node with everything on, in the one-file set-up with 100 keys.
 pub(crate) fn gateway(program: &Path, dir: &Path, upstream: SocketAddr, workers: usize) -> anyhow::Result<Contestant> {
+    gateway_in(program, &new_home(dir)?, upstream, workers, &[])
+}
+
+/// A folder for a node of its own.
+pub(crate) fn new_home(dir: &Path) -> anyhow::Result<PathBuf> {
+    Ok(dir.join(format!("gateway-{}", free_addr()?.port())))
+}
+
+/// The same with its data in `home`, which may be that of a node that has ended, and with more environment.
+pub(crate) fn gateway_in(
+    program: &Path,
+    home: &Path,
+    upstream: SocketAddr,
+    workers: usize,
+    env: &[(&str, &str)],
+) -> anyhow::Result<Contestant> {
     let addr = free_addr()?;
-    let home = dir.join(format!("gateway-{}", addr.port()));
-    fs::create_dir_all(&home)?;
+    fs::create_dir_all(home)?;
     let keys: String = (0..KEYS).map(|number| key(number) + "\n").collect();
     fs::write(home.join("keys.txt"), keys)?;
     let mut command = Command::new(program.canonicalize().context("the gateway's program is missing")?);
     command
-        .current_dir(&home)
+        .current_dir(home)
         .env("HOST", addr.ip().to_string())
         .env("PORT", addr.port().to_string())
         .env("DATA_DIR", home.join("data"))
@@ -125,7 +140,8 @@ pub(crate) fn gateway(program: &Path, dir: &Path, upstream: SocketAddr, workers:
         .env("KEYS_FILE", home.join("keys.txt"))
         .env("OPENAI_BASE_URL", format!("http://{upstream}"))
         .env("WORKERS", workers.to_string())
-        .env("MAX_CONCURRENT_REQUESTS", "20000");
-    let process = Process::start("gateway", &mut command, dir, addr)?;
+        .env("MAX_CONCURRENT_REQUESTS", "20000")
+        .envs(env.iter().copied());
+    let process = Process::start("gateway", &mut command, home, addr)?;
     Ok(Contestant { name: "gateway", process, plain: addr, stream: addr })
 }

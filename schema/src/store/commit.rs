@@ -6,13 +6,14 @@ use diesel::{ExpressionMethods, QueryDsl};
 use diesel_async::RunQueryDsl;
 
 use super::{
-    KeyDelta, StoreResult, Writer,
+    KeyDelta, OutcomeProofs, StoreResult, Writer,
     dialect::{Dialect, HealthRow, HourlyRow, KeyUsage},
     key_rows::KEY_BATCH,
     logs::LogRow,
     pool::{blocking, write},
     resources::ResourceRow,
     tables::request_logs,
+    tallies::{Tallies, add_tallies},
 };
 use crate::{log::RequestLog, resource::Resource, time::Timestamp};
 
@@ -20,36 +21,44 @@ const HOUR_MS: i64 = 3_600_000;
 
 impl Writer {
     /// Stores key states and log rows in one transaction: log rows idempotent by id; per new row the key's
-    /// `request_count` (successes) and `last_used_at`, and the hourly statistics of `final` rows, so that all counts equal
-    /// the rows. A delta of an older generation than the stored one changes nothing.
+    /// `request_count` (successes) and `last_used_at`, and all statistics, so that all counts equal the rows. A delta of an older generation than the stored one changes nothing.
     pub async fn commit(&self, deltas: &[KeyDelta], logs: &[RequestLog], now: Timestamp) -> StoreResult<()> {
-        self.commit_with(deltas, logs, &[], now).await
+        self.commit_with(deltas, logs, &[], &OutcomeProofs::default(), now).await
     }
 
-    /// [`Writer::commit`] with what providers stored: the latest word on a resource rules.
+    /// [`Writer::commit`] with what providers stored (the latest word on a resource rules), and with the proofs of the
+    /// outcomes that made the key states.
     pub async fn commit_with(
         &self,
         deltas: &[KeyDelta],
         logs: &[RequestLog],
         resources: &[Resource],
+        proofs: &OutcomeProofs,
         now: Timestamp,
     ) -> StoreResult<()> {
         let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
         let health: Vec<HealthRow> = deltas.iter().map(|delta| HealthRow::new(delta, now)).collect();
         let logs = logs.to_vec();
+        let proofs = proofs.rows();
         let resources: Vec<ResourceRow> = resources.iter().map(ResourceRow::new).collect();
         self.engine
             .run(async move {
+                let _sealing = engine.sealing.read().await;
                 let vault = Arc::clone(&engine.vault);
                 let rows: Vec<LogRow> =
                     blocking(move || Ok(logs.into_iter().map(|log| LogRow::new(&vault, log)).collect())).await?;
                 write!(engine, epoch, |conn| {
                     conn.store_health(health).await?;
-                    let added = Tally::of(&conn.insert_logs(rows).await?, now);
+                    let new = conn.insert_logs(rows).await?;
+                    let (added, tallies) = (Tally::of(&new, now), Tallies::of(&new));
                     conn.add_usage(added.keys).await?;
                     conn.add_hourly(added.hours).await?;
+                    add_tallies!(conn, tallies);
                     if !resources.is_empty() {
                         conn.put_resources(resources).await?;
+                    }
+                    if !proofs.is_empty() {
+                        conn.put_proofs(proofs).await?;
                     }
                     Ok(())
                 })

@@ -11,6 +11,7 @@ pub(super) use self::cells::{Cell, Clash, Rows, insert_rows};
 
 use super::{
     logs::LogRow,
+    proofs::ProofRow,
     resources::ResourceRow,
     tables::{api_keys, group_hourly_stats, system_settings},
 };
@@ -106,6 +107,8 @@ pub(super) trait Dialect {
     async fn insert_logs(&mut self, rows: Vec<LogRow>) -> QueryResult<Vec<LogRow>>;
     /// Stores resources; one that is known already gets its latest key and time.
     async fn put_resources(&mut self, rows: Vec<ResourceRow>) -> QueryResult<()>;
+    /// Stores how far a node's outcomes of keys are stored.
+    async fn put_proofs(&mut self, rows: Vec<ProofRow>) -> QueryResult<()>;
     /// Stores key health, unless the row's generation is higher.
     async fn store_health(&mut self, rows: Vec<HealthRow>) -> QueryResult<()>;
     /// Adds to request counts; times of last use only grow.
@@ -118,6 +121,14 @@ pub(super) trait Dialect {
     async fn insert_rows(&mut self, rows: Rows) -> QueryResult<usize>;
     /// Ids of the keys with these groups and hashes in the table `api_keys` of this name: (group, hash, id).
     async fn key_ids(&mut self, table: String, wanted: Vec<(i64, String)>) -> QueryResult<Vec<(i64, String, i64)>>;
+    /// From now on, or no longer, what this connection deletes or overwrites cannot be found in the files any more. Outside of
+    /// transactions.
+    async fn wipe_deleted(&mut self, on: bool) -> QueryResult<()>;
+    /// Writes the database anew, so that nothing that was deleted before is in its files. Outside of transactions; takes as
+    /// long as a copy.
+    async fn rebuild(&mut self) -> QueryResult<()>;
+    /// Whether tables of an older GPT-Load were set aside in this database.
+    async fn has_legacy_tables(&mut self) -> QueryResult<bool>;
     /// Sums of the hourly statistics without aggregates: (successes, failures).
     async fn request_totals(&mut self) -> QueryResult<(i64, i64)>;
     /// Hours that begin in `[from, until)` and have requests, ascending: those of one group, or of all groups but

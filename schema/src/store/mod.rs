@@ -3,13 +3,17 @@
 //! [`Store`] reads; [`Writer`] writes on behalf of one leadership epoch, and a stale epoch writes nothing. Calls run to
 //! their end also when their future is dropped; calls that work in batches stop after the batch under way.
 
+mod access_tokens;
+mod audit;
 mod claim;
 mod commit;
+mod data_keys;
 mod dialect;
 pub mod dsn;
 mod epoch;
 mod error;
 mod group_rows;
+mod group_secrets;
 mod groups;
 mod key_rows;
 mod key_traits;
@@ -18,13 +22,18 @@ mod keys;
 mod log_queries;
 mod logs;
 mod migrate;
+mod migrate_keys;
 mod policies;
 mod pool;
+mod proofs;
+mod recast;
 mod resources;
 mod settings;
 mod statistics;
 mod tables;
 mod takeover;
+mod tallies;
+mod tasks;
 mod text;
 mod unlock;
 mod validation;
@@ -34,18 +43,26 @@ use std::{path::Path, sync::Arc};
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    audit::AuditFilter,
     claim::Claim,
+    data_keys::EncryptionState,
     dsn::Dsn,
     error::{StoreError, StoreResult},
-    log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
+    key_rows::KEY_BATCH,
+    log_queries::{KeyUse, LogEntry, LogFilter, LogPage, LogTail},
+    migrate_keys::{Migrated, MigratedKeys},
+    proofs::OutcomeProofs,
+    recast::{Recast, RecastPurpose},
     statistics::{EncryptionSample, Hour, Requests},
     takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
+    tallies::{GATEWAY_CLASS, HourOutcome, RECENT_SPAN, Tokens},
     validation::ValidationFilter,
 };
 use self::{
     dialect::Dialect,
     migrate::Found,
     pool::{Engine, StoreRuntime, read},
+    unlock::{Opened, Passphrases},
 };
 use crate::{
     crypto::envelope::Derivation,
@@ -166,11 +183,33 @@ impl Store {
     /// `Incompatible` for a DSN that names no usable database and for a database of another program or a newer
     /// version; `Unavailable` when it cannot be reached; `Encryption` when the passphrase is not that of the database.
     pub async fn open(dsn: &str, passphrase: Option<&Secret>) -> StoreResult<Self> {
-        Self::open_with(dsn, passphrase, Derivation::fresh()).await
+        Self::open_changing(dsn, passphrase, None).await
+    }
+
+    /// [`Store::open`] for a change of the passphrase: a database that `previous` opens (`ENCRYPTION_KEY_PREVIOUS`) is opened
+    /// by `passphrase` alone from then on. Only the keys of encryption at rest are wrapped anew, in one transaction.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; when neither opens the database nothing was changed.
+    pub async fn open_changing(dsn: &str, passphrase: Option<&Secret>, previous: Option<&Secret>) -> StoreResult<Self> {
+        Self::open_as(dsn, Passphrases::new(passphrase, previous), Derivation::fresh()).await
     }
 
     /// [`Store::open`] with the derivation that a new database gets.
+    #[cfg(test)]
     async fn open_with(dsn: &str, passphrase: Option<&Secret>, fresh: Derivation) -> StoreResult<Self> {
+        Self::open_as(dsn, Passphrases::new(passphrase, None), fresh).await
+    }
+
+    async fn open_as(dsn: &str, passphrases: Passphrases, fresh: Derivation) -> StoreResult<Self> {
+        let (store, _) = Self::unlocked(dsn, passphrases, fresh).await?;
+        store.refuse_interrupted().await?;
+        store.finish_header_rules().await?;
+        Ok(store)
+    }
+
+    /// The store of a database whatever is under way there, and its opened keys.
+    async fn unlocked(dsn: &str, passphrases: Passphrases, fresh: Derivation) -> StoreResult<(Self, Opened)> {
         let dsn: Dsn = dsn.parse().map_err(|error: dsn::DsnError| StoreError::Incompatible(error.to_string()))?;
         let path = match dsn {
             Dsn::Sqlite(path) => pool::path_text(&path)?,
@@ -181,8 +220,7 @@ impl Store {
             }
         };
         let runtime = StoreRuntime::start()?;
-        let passphrase = passphrase.cloned();
-        let (pools, vault) = runtime
+        let (pools, opened) = runtime
             .run(async move {
                 let inspected = path.clone();
                 let (found, _turn) = pool::blocking(move || {
@@ -193,32 +231,37 @@ impl Store {
                 .await?;
                 let mut known = None;
                 if found == Found::Legacy {
-                    let (passphrase, fresh) = (passphrase.clone(), fresh.clone());
                     // On the heap: it is large, and rare.
-                    known = Some(Box::pin(takeover::take_over_loudly(&path, passphrase, fresh)).await?);
+                    known = Box::pin(take_over(&path, &passphrases, &fresh)).await?;
                 }
                 let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
                 if found == Found::Nothing {
                     migrate(path.clone()).await?;
                 }
                 let pools = pool::sqlite_pools(&path).await?;
-                let vault = match known {
-                    Some(vault) => vault,
-                    None => Arc::new(unlock::vault(&pools, passphrase, fresh).await?),
+                let opened = match known {
+                    Some(opened) => opened,
+                    None => unlock::unlock(&pools, passphrases, fresh).await?,
                 };
                 // An existing database is not touched before its passphrase is known to be right.
                 if found != Found::Nothing {
                     migrate(path).await?;
                 }
-                Ok((pools, vault))
+                Ok((pools, opened))
             })
             .await?;
-        Ok(Self { engine: Arc::new(Engine::new(pools, vault, runtime)) })
+        let engine = Engine::new(pools, &opened, runtime);
+        Ok((Self { engine: Arc::new(engine) }, opened))
     }
 
     /// A writer for `epoch`.
     pub fn writer(&self, epoch: i64) -> Writer {
         Writer { engine: Arc::clone(&self.engine), epoch }
+    }
+
+    /// The lookup hash of a text, as it is stored of what is only ever compared: 64 lower-case hex digits.
+    pub fn lookup_hash(&self, text: &str) -> String {
+        self.engine.vault.hash(text)
     }
 
     /// Whether secrets are stored encrypted.
@@ -248,6 +291,18 @@ impl Store {
     pub async fn request_totals(&self) -> StoreResult<(i64, i64)> {
         let engine = Arc::clone(&self.engine);
         self.engine.run(async move { read!(engine, |conn| Ok(conn.request_totals().await?)) }).await
+    }
+}
+
+/// Takes an older program's database over with the passphrase that opens it; answers the keys unless the passphrase is to be
+/// changed yet.
+async fn take_over(path: &str, passphrases: &Passphrases, fresh: &Derivation) -> StoreResult<Option<Opened>> {
+    let Passphrases { current, previous } = passphrases.clone();
+    match takeover::take_over_loudly(path, current, fresh.clone()).await {
+        Err(StoreError::Encryption(_)) if previous.is_some() => {
+            takeover::take_over_loudly(path, previous, fresh.clone()).await.map(|_| None)
+        }
+        result => result.map(Some),
     }
 }
 

@@ -14,9 +14,12 @@ use diesel_async::{
     pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, bb8::Pool},
     sync_connection_wrapper::SyncConnectionWrapper,
 };
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::RwLock};
 
-use super::{StoreError, StoreResult};
+use super::{
+    StoreError, StoreResult,
+    unlock::{Opened, Wrapping},
+};
 use crate::crypto::Vault;
 
 /// SQLite behind an asynchronous face.
@@ -39,12 +42,17 @@ pub(super) enum Pools {
 pub(super) struct Engine {
     pub(super) pools: Pools,
     pub(super) vault: Arc<Vault>,
+    /// What wraps data keys; `None` where secrets are plain text.
+    pub(super) wrapping: Option<Arc<Wrapping>>,
+    /// Shared by whoever encrypts, until that is committed; exclusive for whoever brings another data key.
+    pub(super) sealing: RwLock<()>,
     runtime: StoreRuntime,
 }
 
 impl Engine {
-    pub(super) fn new(pools: Pools, vault: Arc<Vault>, runtime: StoreRuntime) -> Self {
-        Self { pools, vault, runtime }
+    pub(super) fn new(pools: Pools, opened: &Opened, runtime: StoreRuntime) -> Self {
+        let (vault, wrapping) = (Arc::clone(&opened.vault), opened.wrapping.clone());
+        Self { pools, vault, wrapping, sealing: RwLock::default(), runtime }
     }
 
     /// Runs a store call to its end, also when the caller does not wait for it.
@@ -130,7 +138,20 @@ macro_rules! write {
     };
 }
 
-pub(super) use {read, write};
+/// Expands `$body` for the connection that writes, outside of a transaction.
+macro_rules! directly {
+    ($engine:expr, |$conn:ident| $body:expr) => {
+        match &$engine.pools {
+            $crate::store::pool::Pools::Sqlite { writer, .. } => {
+                let mut pooled = writer.get().await.map_err($crate::store::StoreError::from)?;
+                let $conn = &mut *pooled;
+                $body
+            }
+        }
+    };
+}
+
+pub(super) use {directly, read, write};
 
 /// Opens the pools of a SQLite file that [`super::migrate`] has prepared.
 pub(super) async fn sqlite_pools(path: &str) -> StoreResult<Pools> {

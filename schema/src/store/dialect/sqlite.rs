@@ -4,15 +4,18 @@
 //! execution tells whether its row was new.
 
 use diesel::{
-    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, dsl::sql, sql_types, upsert::excluded,
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, connection::SimpleConnection, dsl::sql,
+    sql_types, upsert::excluded,
 };
 
 use super::{Dialect, HealthRow, HourSums, HourlyRow, KeyUsage, NewKey, Rows, SettingRow, cells};
 use crate::store::{
     logs::LogRow,
     pool::AsyncSqlite,
+    proofs::ProofRow,
     resources::ResourceRow,
-    tables::{api_keys, group_hourly_stats, request_logs, resources, system_settings},
+    tables::{api_keys, group_hourly_stats, outcome_proofs, request_logs, resources, system_settings},
+    takeover::inventory,
 };
 
 diesel::define_sql_function! {
@@ -85,6 +88,22 @@ impl Dialect for AsyncSqlite {
         .await
     }
 
+    async fn put_proofs(&mut self, rows: Vec<ProofRow>) -> QueryResult<()> {
+        use outcome_proofs::{key_id, node, position, table};
+        self.spawn_blocking(move |connection| {
+            for row in rows {
+                diesel::insert_into(table)
+                    .values(row)
+                    .on_conflict((node, key_id))
+                    .do_update()
+                    .set(position.eq(excluded(position)))
+                    .execute(connection)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     async fn store_health(&mut self, rows: Vec<HealthRow>) -> QueryResult<()> {
         self.spawn_blocking(move |connection| rows.iter().try_for_each(|row| store_health(connection, row))).await
     }
@@ -148,6 +167,25 @@ impl Dialect for AsyncSqlite {
 
     async fn key_ids(&mut self, table: String, wanted: Vec<(i64, String)>) -> QueryResult<Vec<(i64, String, i64)>> {
         self.spawn_blocking(move |connection| cells::key_ids(connection, &table, &wanted)).await
+    }
+
+    async fn wipe_deleted(&mut self, on: bool) -> QueryResult<()> {
+        // What the write-ahead log still holds goes with it.
+        let sql = if on {
+            "PRAGMA secure_delete = ON"
+        } else {
+            "PRAGMA secure_delete = OFF; PRAGMA wal_checkpoint(TRUNCATE)"
+        };
+        self.spawn_blocking(move |connection| connection.batch_execute(sql)).await
+    }
+
+    async fn rebuild(&mut self) -> QueryResult<()> {
+        self.spawn_blocking(|connection| connection.batch_execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")).await
+    }
+
+    async fn has_legacy_tables(&mut self) -> QueryResult<bool> {
+        let tables = self.spawn_blocking(inventory).await?;
+        Ok(tables.0.keys().any(|table| table.starts_with("legacy_")))
     }
 
     async fn request_totals(&mut self) -> QueryResult<(i64, i64)> {

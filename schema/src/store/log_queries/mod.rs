@@ -1,5 +1,6 @@
 //! Lists of log rows: pages, attempts of one request, the keys that were used.
 
+mod after;
 mod conditions;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,7 @@ use diesel::{
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+pub use self::after::LogTail;
 use self::conditions::{Conditions, Driver, ESCAPE, containing, driven, keys_used, matching, narrowed};
 use super::{
     Store, StoreResult,

@@ -63,6 +63,23 @@ async fn large_imports_and_deletions_go_in_batches() {
 }
 
 #[tokio::test]
+async fn a_batch_is_the_first_keys_alone() {
+    let fixture = Fixture::new().await;
+    let group = fixture.group("one").await.id;
+    let all = values(KEY_BATCH + 5);
+    let keys = fixture.writer.insert_keys(group, &all, KeyState::Invalid, KeySource::Manual, NOW).await.expect("added");
+    let ids: Vec<KeyId> = keys.keys.iter().map(|key| key.id).collect();
+    let gone = fixture.writer.delete_some_keys(group, &KeySelector::Values(all)).await.expect("deleted");
+    assert_eq!(gone, ids[..KEY_BATCH]);
+    let invalid = KeySelector::State(KeyState::Invalid);
+    let back = fixture.writer.restore_some_keys(group, &invalid, NOW).await.expect("restored");
+    assert_eq!(back.iter().map(|key| key.id).collect::<Vec<_>>(), ids[KEY_BATCH..]);
+    assert_eq!(fixture.writer.restore_some_keys(group, &invalid, NOW).await.expect("nothing").len(), 0);
+    assert_eq!(fixture.writer.delete_some_keys(group, &KeySelector::All).await.expect("deleted"), ids[KEY_BATCH..]);
+    assert_eq!(fixture.writer.delete_some_keys(group, &KeySelector::Ids(Vec::new())).await.expect("nothing"), []);
+}
+
+#[tokio::test]
 async fn another_groups_keys_are_out_of_reach() {
     let fixture = Fixture::new().await;
     let (one, two) = (fixture.group("one").await.id, fixture.group("two").await.id);

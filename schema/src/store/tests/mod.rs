@@ -1,6 +1,8 @@
 //! The store's behaviour, the same on every database; [`Fixture`] alone knows which one it is.
 
+mod access;
 mod commit;
+mod encryption;
 mod groups;
 mod keys;
 mod log_queries;
@@ -9,6 +11,7 @@ pub(super) mod plans;
 mod policies;
 mod resources;
 mod statistics;
+mod tasks;
 mod trouble;
 mod validation;
 
