@@ -2,7 +2,10 @@
 //!
 //! Each takes any number of rows and splits them as its database needs.
 
+mod batches;
 mod cells;
+mod mysql;
+mod postgres;
 mod sqlite;
 
 use diesel::{Insertable, QueryResult, Queryable};
@@ -29,6 +32,13 @@ pub(super) struct NewKey {
     pub(super) source: &'static str,
 }
 
+impl NewKey {
+    /// Bytes of its texts.
+    fn weight(&self) -> usize {
+        self.key_value.len() + self.key_hash.len()
+    }
+}
+
 /// What to store of a key's health.
 #[derive(Clone, Debug)]
 pub(super) struct HealthRow {
@@ -53,6 +63,14 @@ pub(super) struct HealthRow {
     pub(super) keep_failures: i64,
     pub(super) add_failures: i64,
     pub(super) updated_at: i64,
+}
+
+impl HealthRow {
+    /// Bytes of its longer texts.
+    fn weight(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        length(&self.last_error_message) + length(&self.last_rule) + length(&self.model_health)
+    }
 }
 
 /// Requests that a key served.

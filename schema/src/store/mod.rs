@@ -18,6 +18,7 @@ mod keys;
 mod log_queries;
 mod logs;
 mod migrate;
+mod open;
 mod policies;
 mod pool;
 mod resources;
@@ -29,7 +30,7 @@ mod text;
 mod unlock;
 mod validation;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -38,17 +39,16 @@ pub use self::{
     dsn::Dsn,
     error::{StoreError, StoreResult},
     log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
+    open::Place,
     statistics::{EncryptionSample, Hour, Requests},
     takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
     validation::ValidationFilter,
 };
 use self::{
     dialect::Dialect,
-    migrate::Found,
-    pool::{Engine, StoreRuntime, read},
+    pool::{Engine, read, read_replica},
 };
 use crate::{
-    crypto::envelope::Derivation,
     ids::KeyId,
     key::{KeyHealth, KeyRecord, KeySource, KeyState},
     secret::Secret,
@@ -157,65 +157,6 @@ pub struct Writer {
 }
 
 impl Store {
-    /// Opens (and for SQLite creates) the database, brings its tables up to date and unlocks encryption at rest.
-    ///
-    /// `passphrase` is `ENCRYPTION_KEY`; `None` or empty stores plain text. A database of an older GPT-Load is taken over
-    /// first, which takes some seconds for each hundred thousand keys.
-    ///
-    /// # Errors
-    /// `Incompatible` for a DSN that names no usable database and for a database of another program or a newer
-    /// version; `Unavailable` when it cannot be reached; `Encryption` when the passphrase is not that of the database.
-    pub async fn open(dsn: &str, passphrase: Option<&Secret>) -> StoreResult<Self> {
-        Self::open_with(dsn, passphrase, Derivation::fresh()).await
-    }
-
-    /// [`Store::open`] with the derivation that a new database gets.
-    async fn open_with(dsn: &str, passphrase: Option<&Secret>, fresh: Derivation) -> StoreResult<Self> {
-        let dsn: Dsn = dsn.parse().map_err(|error: dsn::DsnError| StoreError::Incompatible(error.to_string()))?;
-        let path = match dsn {
-            Dsn::Sqlite(path) => pool::path_text(&path)?,
-            other => {
-                return Err(StoreError::Incompatible(format!(
-                    "DATABASE_DSN names {other}, but only SQLite is built in yet; give a file path"
-                )));
-            }
-        };
-        let runtime = StoreRuntime::start()?;
-        let passphrase = passphrase.cloned();
-        let (pools, vault) = runtime
-            .run(async move {
-                let inspected = path.clone();
-                let (found, _turn) = pool::blocking(move || {
-                    migrate::prepare_file(Path::new(&inspected))?;
-                    let turn = migrate::opening_turn(&inspected);
-                    Ok((migrate::inspect_sqlite(&inspected)?, turn))
-                })
-                .await?;
-                let mut known = None;
-                if found == Found::Legacy {
-                    let (passphrase, fresh) = (passphrase.clone(), fresh.clone());
-                    // On the heap: it is large, and rare.
-                    known = Some(Box::pin(takeover::take_over_loudly(&path, passphrase, fresh)).await?);
-                }
-                let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
-                if found == Found::Nothing {
-                    migrate(path.clone()).await?;
-                }
-                let pools = pool::sqlite_pools(&path).await?;
-                let vault = match known {
-                    Some(vault) => vault,
-                    None => Arc::new(unlock::vault(&pools, passphrase, fresh).await?),
-                };
-                // An existing database is not touched before its passphrase is known to be right.
-                if found != Found::Nothing {
-                    migrate(path).await?;
-                }
-                Ok((pools, vault))
-            })
-            .await?;
-        Ok(Self { engine: Arc::new(Engine::new(pools, vault, runtime)) })
-    }
-
     /// A writer for `epoch`.
     pub fn writer(&self, epoch: i64) -> Writer {
         Writer { engine: Arc::clone(&self.engine), epoch }
@@ -247,7 +188,7 @@ impl Store {
     /// Final requests since the beginning, also of groups that are gone: (successes, failures).
     pub async fn request_totals(&self) -> StoreResult<(i64, i64)> {
         let engine = Arc::clone(&self.engine);
-        self.engine.run(async move { read!(engine, |conn| Ok(conn.request_totals().await?)) }).await
+        self.engine.run(async move { read_replica!(engine, |conn| Ok(conn.request_totals().await?)) }).await
     }
 }
 

@@ -6,7 +6,7 @@ use diesel_async::RunQueryDsl;
 use super::{
     StoreError, StoreResult,
     dialect::Cell,
-    pool::{Pools, blocking},
+    pool::{Pools, blocking, reading, transact},
     tables::encryption_keys,
 };
 use crate::{
@@ -75,28 +75,16 @@ pub(super) async fn vault(pools: &Pools, passphrase: Option<Secret>, fresh: Deri
 }
 
 async fn load(pools: &Pools) -> StoreResult<Vec<KeyRow>> {
-    match pools {
-        Pools::Sqlite { readers, .. } => {
-            let mut connection = readers.get().await?;
-            Ok(encryption_keys::table.order(encryption_keys::id).load(&mut *connection).await?)
-        }
-    }
+    reading!(pools, |conn| Ok(encryption_keys::table.order(encryption_keys::id).load(conn).await?))
 }
 
 async fn insert(pools: &Pools, rows: Vec<KeyRow>) -> StoreResult<()> {
-    match pools {
-        Pools::Sqlite { writer, .. } => {
-            let mut connection = writer.get().await?;
-            connection
-                .immediate_transaction(async |connection| {
-                    for row in rows {
-                        diesel::insert_into(encryption_keys::table).values(row).execute(connection).await?;
-                    }
-                    Ok(())
-                })
-                .await
+    transact!(pools, |conn| {
+        for row in rows {
+            diesel::insert_into(encryption_keys::table).values(row).execute(conn).await?;
         }
-    }
+        Ok(())
+    })
 }
 
 /// The rows of a new database, and the vault that they make. Blocks for the derivation.

@@ -19,6 +19,7 @@ use uuid::Uuid;
 use super::*;
 use crate::{
     channel::Channel,
+    crypto::envelope::Derivation,
     group::{Group, GroupDefinition, GroupType, Upstream},
     ids::GroupId,
     log::{OutcomeClass, RequestLog, RequestType, TokenUsage},
@@ -56,7 +57,7 @@ impl Fixture {
 
 /// Opens with a cheap key derivation.
 async fn open(dsn: &str, passphrase: Option<&str>) -> StoreResult<Store> {
-    Store::open_with(dsn, passphrase.map(Secret::from).as_ref(), Derivation::with_rounds(2)).await
+    Store::open_with(dsn.into(), passphrase.map(Secret::from).as_ref(), Derivation::with_rounds(2)).await
 }
 
 fn definition(name: &str) -> GroupDefinition {

@@ -1,0 +1,182 @@
+//! Opening: which database, whose tables, under which passphrase.
+
+use std::{path::Path, sync::Arc};
+
+use super::{
+    Store, StoreError, StoreResult,
+    dsn::{Dsn, DsnError},
+    migrate::{self, Found, Migrated, ServerSchema},
+    pool::{
+        self, Engine, Mysql, Pools, Postgres, Server, ServerPools, StoreRuntime, blocking, connect, path_text,
+        tls::ExtraRoots,
+    },
+    takeover, unlock,
+};
+use crate::{
+    crypto::{Vault, envelope::Derivation},
+    secret::Secret,
+};
+
+/// Where the data of a node is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// `DATABASE_DSN`.
+    pub dsn: &'a str,
+    /// `DATABASE_READ_DSN`: a replica for lists of log rows and dashboards, which may be a moment behind.
+    pub read_dsn: Option<&'a str>,
+    /// `EXTRA_CA_FILE`: roots (PEM) that servers are trusted by besides those of the system.
+    pub extra_ca_file: Option<&'a Path>,
+}
+
+impl<'a> From<&'a str> for Place<'a> {
+    fn from(dsn: &'a str) -> Self {
+        Self { dsn, read_dsn: None, extra_ca_file: None }
+    }
+}
+
+/// What a [`Place`] names.
+struct Parsed {
+    dsn: Dsn,
+    replica: Option<Dsn>,
+    roots: ExtraRoots,
+}
+
+impl TryFrom<Place<'_>> for Parsed {
+    type Error = StoreError;
+
+    fn try_from(place: Place<'_>) -> StoreResult<Self> {
+        let dsn = place.dsn.parse().map_err(|error: DsnError| StoreError::Incompatible(error.to_string()))?;
+        let replica = place.read_dsn.map(|dsn| {
+            let refused = |error: DsnError| StoreError::Incompatible(format!("DATABASE_READ_DSN: {}", error.reason()));
+            dsn.parse::<Dsn>().map_err(refused)
+        });
+        let roots = ExtraRoots(place.extra_ca_file.map(Path::to_path_buf).into_iter().collect());
+        Ok(Self { dsn, replica: replica.transpose()?, roots })
+    }
+}
+
+impl Store {
+    /// Opens (and for SQLite creates) the database, brings its tables up to date and unlocks encryption at rest.
+    ///
+    /// `passphrase` is `ENCRYPTION_KEY`; `None` or empty stores plain text. A database of an older GPT-Load is taken over
+    /// first, which takes some seconds for each hundred thousand keys.
+    ///
+    /// # Errors
+    /// `Incompatible` for a DSN that names no usable database and for a database of another program or a newer
+    /// version; `Unavailable` when it cannot be reached; `Encryption` when the passphrase is not that of the database.
+    pub async fn open(place: impl Into<Place<'_>>, passphrase: Option<&Secret>) -> StoreResult<Self> {
+        Self::open_with(place.into(), passphrase, Derivation::fresh()).await
+    }
+
+    /// [`Store::open`] with the derivation that a new database gets.
+    pub(super) async fn open_with(
+        place: Place<'_>,
+        passphrase: Option<&Secret>,
+        fresh: Derivation,
+    ) -> StoreResult<Self> {
+        let place = Parsed::try_from(place)?;
+        let key = Key { passphrase: passphrase.cloned(), fresh };
+        let runtime = StoreRuntime::start()?;
+        let (pools, vault) = runtime
+            .run(async move {
+                match place.dsn {
+                    Dsn::Sqlite(_) if place.replica.is_some() => {
+                        Err(StoreError::Incompatible("DATABASE_READ_DSN: SQLite has no replicas; unset it".to_owned()))
+                    }
+                    Dsn::Sqlite(path) => sqlite(path_text(&path)?, key).await,
+                    Dsn::Postgres(dsn) => {
+                        let replica = match place.replica {
+                            None => None,
+                            Some(Dsn::Postgres(dsn)) => Some(Postgres::new(&dsn, place.roots.clone())?),
+                            Some(_) => return Err(another_kind("PostgreSQL")),
+                        };
+                        server(Postgres::new(&dsn, place.roots)?, replica, Pools::Postgres, key).await
+                    }
+                    Dsn::Mysql(dsn) => {
+                        let replica = match place.replica {
+                            None => None,
+                            Some(Dsn::Mysql(dsn)) => Some(Mysql::new(&dsn, &place.roots)?),
+                            Some(_) => return Err(another_kind("MySQL")),
+                        };
+                        server(Mysql::new(&dsn, &place.roots)?, replica, Pools::Mysql, key).await
+                    }
+                }
+            })
+            .await?;
+        Ok(Self { engine: Arc::new(Engine::new(pools, vault, runtime)) })
+    }
+}
+
+fn another_kind(kind: &str) -> StoreError {
+    StoreError::Incompatible(format!("DATABASE_READ_DSN: DATABASE_DSN names {kind}, so its replica must be one, too"))
+}
+
+/// What encryption at rest is opened or made with.
+struct Key {
+    passphrase: Option<Secret>,
+    fresh: Derivation,
+}
+
+impl Key {
+    async fn open(self, pools: &Pools) -> StoreResult<Arc<Vault>> {
+        unlock::vault(pools, self.passphrase, self.fresh).await.map(Arc::new)
+    }
+}
+
+async fn sqlite(path: String, key: Key) -> StoreResult<(Pools, Arc<Vault>)> {
+    let inspected = path.clone();
+    let (found, _turn) = blocking(move || {
+        migrate::prepare_file(Path::new(&inspected))?;
+        let turn = migrate::opening_turn(&inspected);
+        Ok((migrate::inspect_sqlite(&inspected)?, turn))
+    })
+    .await?;
+    let mut known = None;
+    if found == Found::Legacy {
+        let (passphrase, fresh) = (key.passphrase.clone(), key.fresh.clone());
+        // On the heap: it is large, and rare.
+        known = Some(Box::pin(takeover::take_over_loudly(&path, passphrase, fresh)).await?);
+    }
+    let migrate = async |path: String| blocking(move || migrate::migrate_sqlite(&path)).await;
+    if found == Found::Nothing {
+        migrate(path.clone()).await?;
+    }
+    let pools = pool::sqlite_pools(&path).await?;
+    let vault = match known {
+        Some(vault) => vault,
+        None => key.open(&pools).await?,
+    };
+    // An existing database is not touched before its passphrase is known to be right.
+    if found != Found::Nothing {
+        migrate(path).await?;
+    }
+    Ok((pools, vault))
+}
+
+async fn server<S: Server<Connection: ServerSchema>>(
+    server: S,
+    replica: Option<S>,
+    kind: fn(ServerPools<S>) -> Pools,
+    key: Key,
+) -> StoreResult<(Pools, Arc<Vault>)> {
+    let server = Arc::new(server);
+    let mut turn = Migrated::turn(connect(&*server).await?).await?;
+    let found = turn.found(server.place()).await?;
+    if found == Found::Legacy {
+        return Err(StoreError::Incompatible(format!(
+            "{} is the database of an older GPT-Load, which can be taken over only where it is SQLite yet. Nothing was changed.",
+            server.place()
+        )));
+    }
+    if found == Found::Nothing {
+        turn = turn.migrate().await?;
+    }
+    let pools = kind(ServerPools::new(&server, replica));
+    let vault = key.open(&pools).await?;
+    // An existing database is not touched before its passphrase is known to be right.
+    if found != Found::Nothing {
+        turn = turn.migrate().await?;
+    }
+    turn.end().await?;
+    Ok((pools, vault))
+}
