@@ -72,8 +72,9 @@ impl Node {
         let address = listener.local_addr()?;
         let url = public_url(config, address);
 
-        let claim = Claim::of(&config.database_dsn, &config.node_name)?;
-        let store = Store::open(&config.database_dsn, config.encryption_key.as_ref()).await?;
+        let place = config.database();
+        let claim = Claim::of(place, &config.node_name).await?;
+        let store = Store::open(place, config.encryption_key.as_ref()).await?;
         let management_key = management_key::obtain(config.auth_key.as_ref(), &config.data_dir)?;
         let shared = SharedConfig::new(config.clone());
         let table = Arc::new(Table::new(outbound_proxies, config.allow_link_local_upstreams));

@@ -26,6 +26,8 @@ mod settings;
 mod statistics;
 mod tables;
 mod takeover;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 mod unlock;
 mod validation;

@@ -35,10 +35,10 @@ impl<'a> From<&'a str> for Place<'a> {
 }
 
 /// What a [`Place`] names.
-struct Parsed {
-    dsn: Dsn,
+pub(super) struct Parsed {
+    pub(super) dsn: Dsn,
     replica: Option<Dsn>,
-    roots: ExtraRoots,
+    pub(super) roots: ExtraRoots,
 }
 
 impl TryFrom<Place<'_>> for Parsed {

@@ -9,7 +9,7 @@ use super::{
     Store, StoreResult,
     dialect::{Dialect, HourSums},
     key_rows::{place, row_identity},
-    pool::{blocking, read},
+    pool::{blocking, read, read_replica},
     tables::{api_keys, request_logs},
 };
 use crate::{
@@ -113,7 +113,7 @@ impl Store {
         self.engine
             .run(async move {
                 let group = group.map(|id| id.0);
-                let sums = read!(engine, |conn| conn.hours(group, from.0, until.0).await?);
+                let sums = read_replica!(engine, |conn| conn.hours(group, from.0, until.0).await?);
                 Ok(sums.into_iter().map(Hour::from).collect())
             })
             .await
@@ -122,7 +122,9 @@ impl Store {
     /// Requests that ended in `[from, until)`, counted in the log; for times of minutes.
     pub async fn requests_ended(&self, from: Timestamp, until: Timestamp) -> StoreResult<i64> {
         let engine = Arc::clone(&self.engine);
-        self.engine.run(async move { read!(engine, |conn| Ok(finals!(from, until).get_result(conn).await?)) }).await
+        self.engine
+            .run(async move { read_replica!(engine, |conn| Ok(finals!(from, until).get_result(conn).await?)) })
+            .await
     }
 
     /// Requests of a group that ended in `[from, until)`, counted in the log; for times of up to an hour. Durations are not
@@ -137,7 +139,7 @@ impl Store {
         let engine = Arc::clone(&self.engine);
         self.engine
             .run(async move {
-                let rows: Vec<(bool, i64)> = read!(engine, |conn| match is_aggregate {
+                let rows: Vec<(bool, i64)> = read_replica!(engine, |conn| match is_aggregate {
                     true => ended!(request_logs::parent_group_id.eq(group.0), from, until).load(conn).await?,
                     false => ended!(request_logs::group_id.eq(group.0), from, until).load(conn).await?,
                 });

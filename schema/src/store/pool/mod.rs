@@ -94,6 +94,13 @@ impl StoreRuntime {
     }
 }
 
+impl StoreRuntime {
+    /// Runs `work` until the runtime is dropped.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.as_ref().expect("taken by Drop only").spawn(work);
+    }
+}
+
 impl Drop for StoreRuntime {
     fn drop(&mut self) {
         // A plain drop would block, which asynchronous code must not.

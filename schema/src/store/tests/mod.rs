@@ -1,5 +1,29 @@
 //! The store's behaviour, the same on every database; [`Fixture`] alone knows which one it is.
 
+/// Makes three tests of each function, one for each kind of database.
+macro_rules! on_every_database {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name {
+            use super::super::Kind;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$name(Kind::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name(Kind::Postgres).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn mysql() {
+                super::$name(Kind::Mysql).await;
+            }
+        })*
+    };
+}
+
 mod commit;
 mod groups;
 mod keys;
@@ -8,15 +32,18 @@ mod opening;
 pub(super) mod plans;
 mod policies;
 mod resources;
+mod servers;
 mod statistics;
 mod trouble;
 mod validation;
 
 use serde_json::Map;
-use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::*;
+use super::{
+    testing::{Database, Kind},
+    *,
+};
 use crate::{
     channel::Channel,
     crypto::envelope::Derivation,
@@ -32,16 +59,14 @@ const NOW: Timestamp = Timestamp(1_767_225_600_000);
 struct Fixture {
     store: Store,
     writer: Writer,
-    dsn: String,
-    _dir: TempDir,
+    database: Database,
 }
 
 impl Fixture {
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let dsn = dir.path().join("data/gpt-load.db").to_str().expect("UTF-8").to_owned();
-        let store = open(&dsn, Some("passphrase")).await.expect("a fresh database opens");
-        Self { writer: store.writer(1), store, dsn, _dir: dir }
+    async fn new(kind: Kind) -> Self {
+        let database = Database::new(kind);
+        let store = open(database.dsn(), Some("passphrase")).await.expect("a fresh database opens");
+        Self { writer: store.writer(1), store, database }
     }
 
     async fn group(&self, name: &str) -> Group {
@@ -109,10 +134,4 @@ fn log(group: GroupId, key: Option<&KeyRecord>) -> RequestLog {
         usage: TokenUsage { input: Some(3), output: Some(4), cached: None, reasoning: Some(0) },
         finish_reason: Some("stop".to_owned()),
     }
-}
-
-/// What the file of a SQLite database holds, write-ahead log included, as one searchable text.
-fn raw_bytes(dsn: &str) -> String {
-    let read = |path: String| std::fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&[read(dsn.to_owned()), read(format!("{dsn}-wal"))].concat()).into_owned()
 }
