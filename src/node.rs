@@ -11,7 +11,12 @@ use std::{
 use actix_server::ServerHandle;
 use actix_web::web;
 use anyhow::{Context, bail};
-use gpt_load_actors::{commands::Command, routing::SettingsSource, runtime::Runtime};
+use gpt_load_actors::{
+    commands::Command,
+    journal::{Fsync, Journal, JournalOptions, Leftover},
+    routing::SettingsSource,
+    runtime::Runtime,
+};
 use gpt_load_schema::{
     secret::Secret,
     store::{Claim, Store},
@@ -21,7 +26,7 @@ use tokio::{sync::mpsc, task::JoinHandle, time::interval};
 
 use crate::{
     admin::{AdminState, AppFacts},
-    config::{Change, Config, ConfiguredSettings, Loaded, Reloader, SharedConfig, process_environment},
+    config::{Change, Config, ConfiguredSettings, JournalFsync, Loaded, Reloader, SharedConfig, process_environment},
     policy::limiter::MemoryLimiter,
     proxy::{limit::ConcurrencyLimit, state::ProxyState, table::Table},
     server::{self, ServerOptions, cors::Cors, tls::CertificateFiles},
@@ -79,7 +84,9 @@ impl Node {
         let shared = SharedConfig::new(config.clone());
         let table = Arc::new(Table::new(outbound_proxies, config.allow_link_local_upstreams));
         let settings: Arc<dyn SettingsSource> = Arc::new(ConfiguredSettings::new(shared.clone()));
-        let runtime = Runtime::start(store.clone(), Arc::clone(&settings), Arc::clone(&table) as _).await?;
+        let journal = journal(config).await?;
+        let runtime =
+            Runtime::start_journaled(store.clone(), Arc::clone(&settings), Arc::clone(&table) as _, journal).await?;
         let seeds = first_start::seeds(&store, &management_key, url.clone(), &config.initial).await?;
         if !seeds.settings.is_empty() {
             runtime.execute(Command::PutSettings(seeds.settings)).await?;
@@ -124,9 +131,10 @@ impl Node {
             upstreams_ruled: !config.openai_base_url.is_empty(),
             trusted_proxies: config.trusted_proxies.clone(),
         };
-        let (published, seen) = (state.table.published(), Arc::clone(&state.table));
+        let (published, seen, limits) = (state.table.published(), Arc::clone(&state.table), shared.clone());
         let admin = AdminState::new(store.clone(), runtime.clone(), settings, published, &management_key.secret, facts)
             .with_upstreams(Box::new(move |group| seen.upstream_states(group)))
+            .with_request_limit(Box::new(move || limits.load().max_request_bytes))
             .with_encryption_key(config.encryption_key.as_ref());
         let admin = web::Data::new(admin);
         if let Some(files) = &tls {
@@ -291,6 +299,20 @@ fn refuse_what_is_not_built(config: &Config) -> anyhow::Result<()> {
         bail!("IS_SLAVE: this version runs as a single node; unset it");
     }
     Ok(())
+}
+
+/// The journal, with what a process that was killed has left in it.
+async fn journal(config: &Config) -> anyhow::Result<(Arc<Journal>, Vec<Leftover>)> {
+    let options = JournalOptions {
+        folder: config.data_dir.join("journal"),
+        fsync: match config.journal_fsync {
+            JournalFsync::Never => Fsync::Never,
+            JournalFsync::Interval => Fsync::Interval,
+            JournalFsync::Always => Fsync::Always,
+        },
+        max_bytes: config.journal_max_bytes,
+    };
+    Ok(tokio::task::spawn_blocking(|| Journal::open(options)).await??)
 }
 
 fn certificates(config: &Config) -> anyhow::Result<Option<Arc<CertificateFiles>>> {

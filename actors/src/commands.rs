@@ -12,7 +12,7 @@ use gpt_load_schema::{
     validate::FieldError,
 };
 
-pub use gpt_load_schema::key::KeyTraits;
+pub use gpt_load_schema::{key::KeyTraits, store::KEY_BATCH};
 
 /// A management write. `Debug` shows no secret that it carries.
 #[derive(Clone)]
@@ -42,6 +42,24 @@ pub enum Command {
     DeleteKeys(GroupId, KeySelector),
     /// Make keys active again.
     RestoreKeys(GroupId, KeySelector),
+    /// Add at most [`KEY_BATCH`] keys, all or none; known values are ignored. They rotate soon, at the latest after
+    /// [`Command::ShowKeys`].
+    AddBatch {
+        /// Target.
+        group: GroupId,
+        /// Clear-text values.
+        values: Vec<Secret>,
+        /// First state; `None` = the group's `new_key_state`.
+        state: Option<KeyState>,
+        /// Where they come from.
+        source: KeySource,
+    },
+    /// Remove the first [`KEY_BATCH`] of the keys meant, all or none.
+    DeleteBatch(GroupId, KeySelector),
+    /// Make the first [`KEY_BATCH`] of the keys meant active again, all or none. They rotate as in [`Command::AddBatch`].
+    RestoreBatch(GroupId, KeySelector),
+    /// Let the group's rotation be what the batches until now have made of it.
+    ShowKeys(GroupId),
     /// Change a key's state.
     OrderKey(GroupId, KeyId, Order),
     /// Change what a person decides about a key.
@@ -75,6 +93,12 @@ impl fmt::Debug for Command {
             }
             Self::DeleteKeys(group, which) => write!(f, "DeleteKeys({group}, {which:?})"),
             Self::RestoreKeys(group, which) => write!(f, "RestoreKeys({group}, {which:?})"),
+            Self::AddBatch { group, values, state, source } => {
+                write!(f, "AddBatch({} to {group}, {state:?}, {source:?})", values.len())
+            }
+            Self::DeleteBatch(group, which) => write!(f, "DeleteBatch({group}, {which:?})"),
+            Self::RestoreBatch(group, which) => write!(f, "RestoreBatch({group}, {which:?})"),
+            Self::ShowKeys(group) => write!(f, "ShowKeys({group})"),
             Self::OrderKey(group, key, order) => write!(f, "OrderKey({group}, {key}, {order:?})"),
             Self::UpdateKey(group, key, traits) => write!(f, "UpdateKey({group}, {key}, {traits:?})"),
             // People note all sorts of things, passwords among them.

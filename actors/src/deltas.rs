@@ -5,6 +5,8 @@ use std::collections::{HashMap, VecDeque};
 use gpt_load_schema::{ids::KeyId, store::KeyDelta};
 use parking_lot::Mutex;
 
+use crate::journal::Ticket;
+
 /// The changes that no commit holds yet, oldest key first, and the keys whose change is being committed.
 ///
 /// Later changes of a key replace its earlier ones, so the queue is never longer than there are keys.
@@ -16,25 +18,46 @@ pub(crate) struct DeltaQueue {
 #[derive(Default)]
 struct Inner {
     order: VecDeque<KeyId>,
-    waiting: HashMap<KeyId, KeyDelta>,
+    waiting: HashMap<KeyId, Change>,
     /// Number of unfinished batches that hold a change of the key.
     taken: HashMap<KeyId, u32>,
 }
 
+/// A change, and the outcomes that made it.
+struct Change {
+    delta: KeyDelta,
+    tickets: Vec<Ticket>,
+}
+
+/// Changes for one commit.
+#[derive(Default)]
+pub(crate) struct Changes {
+    pub(crate) deltas: Vec<KeyDelta>,
+    /// The outcomes that made them.
+    pub(crate) tickets: Vec<(KeyId, Ticket)>,
+}
+
 impl DeltaQueue {
-    /// Queues a change.
+    /// Queues a change that no outcome of the key made.
+    #[cfg(test)]
     pub(crate) fn push(&self, delta: KeyDelta) {
+        self.push_for(delta, None);
+    }
+
+    /// Queues a change, with the outcome that made it, if one did.
+    pub(crate) fn push_for(&self, delta: KeyDelta, ticket: Option<Ticket>) {
         let Inner { order, waiting, .. } = &mut *self.inner.lock();
         match waiting.get_mut(&delta.id) {
             None => {
                 order.push_back(delta.id);
-                waiting.insert(delta.id, delta);
+                waiting.insert(delta.id, Change { delta, tickets: Vec::from_iter(ticket) });
             }
-            Some(queued) => {
+            Some(Change { delta: queued, tickets }) => {
                 let before = if delta.reset_failures { 0 } else { queued.failures };
                 queued.failures = before.saturating_add(delta.failures);
                 queued.reset_failures |= delta.reset_failures;
                 queued.health = delta.health;
+                tickets.extend(ticket);
             }
         }
     }
@@ -47,21 +70,23 @@ impl DeltaQueue {
 
     /// Drops the key's queued change: the database knows better.
     pub(crate) fn forget(&self, id: KeyId) {
-        self.inner.lock().waiting.remove(&id);
+        let forgotten = self.inner.lock().waiting.remove(&id);
+        forgotten.into_iter().flat_map(|change| change.tickets).for_each(Ticket::settle);
     }
 
     /// Takes at most `limit` changes for a commit; [`DeltaQueue::done`] ends their time there.
-    pub(crate) fn take(&self, limit: usize) -> Vec<KeyDelta> {
+    pub(crate) fn take(&self, limit: usize) -> Changes {
         let Inner { order, waiting, taken } = &mut *self.inner.lock();
-        let mut deltas = Vec::with_capacity(limit.min(waiting.len()));
-        while deltas.len() < limit {
+        let mut changes = Changes { deltas: Vec::with_capacity(limit.min(waiting.len())), tickets: Vec::new() };
+        while changes.deltas.len() < limit {
             let Some(id) = order.pop_front() else { break };
-            if let Some(delta) = waiting.remove(&id) {
+            if let Some(Change { delta, tickets }) = waiting.remove(&id) {
                 *taken.entry(id).or_default() += 1;
-                deltas.push(delta);
+                changes.deltas.push(delta);
+                changes.tickets.extend(tickets.into_iter().map(|ticket| (id, ticket)));
             }
         }
-        deltas
+        changes
     }
 
     /// The commit that held `deltas` is over.
@@ -99,8 +124,11 @@ mod tests {
         queue.push(delta(1, KeyState::Degraded, 1, false));
         queue.push(delta(2, KeyState::Invalid, 1, false));
         queue.push(delta(1, KeyState::Disabled, 1, false));
-        assert_eq!(queue.take(9), [delta(1, KeyState::Disabled, 2, false), delta(2, KeyState::Invalid, 1, false)]);
-        assert_eq!(queue.take(9), []);
+        assert_eq!(
+            queue.take(9).deltas,
+            [delta(1, KeyState::Disabled, 2, false), delta(2, KeyState::Invalid, 1, false)]
+        );
+        assert_eq!(queue.take(9).deltas, []);
     }
 
     #[test]
@@ -109,7 +137,7 @@ mod tests {
         queue.push(delta(1, KeyState::Degraded, 2, false));
         queue.push(delta(1, KeyState::Active, 0, true));
         queue.push(delta(1, KeyState::Degraded, 1, false));
-        assert_eq!(queue.take(1), [delta(1, KeyState::Degraded, 1, true)]);
+        assert_eq!(queue.take(1).deltas, [delta(1, KeyState::Degraded, 1, true)]);
     }
 
     #[test]
@@ -118,12 +146,12 @@ mod tests {
         queue.push(delta(1, KeyState::Degraded, 1, false));
         let batch = queue.take(1);
         assert!(queue.is_waiting(KeyId(1)));
-        queue.done(&batch);
+        queue.done(&batch.deltas);
         assert!(!queue.is_waiting(KeyId(1)));
         queue.push(delta(1, KeyState::Active, 0, false));
         queue.forget(KeyId(1));
         assert!(!queue.is_waiting(KeyId(1)));
         queue.push(delta(1, KeyState::Invalid, 1, false));
-        assert_eq!(queue.take(9), [delta(1, KeyState::Invalid, 1, false)]);
+        assert_eq!(queue.take(9).deltas, [delta(1, KeyState::Invalid, 1, false)]);
     }
 }

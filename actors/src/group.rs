@@ -56,8 +56,8 @@ impl GroupActor {
     fn drain(&mut self, ctx: &mut Context<Self>) {
         self.core.heed_limits();
         self.shared.inbox.take_arrived();
-        while let Some(outcome) = self.shared.inbox.next() {
-            self.core.apply(&outcome);
+        while let Some(mut outcome) = self.shared.inbox.next() {
+            self.core.apply(&mut outcome);
         }
         self.follow_up(ctx);
     }
@@ -147,7 +147,7 @@ pub(crate) struct Adopt {
     pub(crate) records: Arc<Vec<KeyRecord>>,
     /// The records are all keys in this range.
     pub(crate) all_of: Option<IdRange>,
-    /// More records follow: the rotation need not know of these before the answer.
+    /// More records follow: the rotation need not know of these before the answer, but soon.
     pub(crate) more_follow: bool,
 }
 
@@ -166,17 +166,19 @@ impl Handler<Adopt> for GroupActor {
                     "keys whose stored value does not decrypt stay out of the pool; check ENCRYPTION_KEY"
                 );
             }
-            self.follow_up(ctx);
         }
+        self.follow_up(ctx);
         self.core.total()
     }
 }
 
-/// Take deleted keys out of the pool; answers the number of keys left.
+/// Take deleted keys out of the pool; answers the number of keys left. No request begins with them any more.
 #[derive(Clone, Message)]
 #[rtype(result = "usize")]
 pub(crate) struct Remove {
     pub(crate) ids: Arc<Vec<KeyId>>,
+    /// More follow: the rotation need not close its ranks before the answer, but soon.
+    pub(crate) more_follow: bool,
 }
 
 impl Handler<Remove> for GroupActor {
@@ -185,7 +187,9 @@ impl Handler<Remove> for GroupActor {
     fn handle(&mut self, message: Remove, ctx: &mut Self::Context) -> usize {
         if !message.ids.is_empty() {
             self.core.remove(&message.ids);
-            self.rebuild();
+            if !message.more_follow {
+                self.rebuild();
+            }
             self.follow_up(ctx);
         }
         self.core.total()

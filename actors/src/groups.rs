@@ -16,6 +16,7 @@ use gpt_load_schema::{group::Group, ids::GroupId, settings::Settings};
 use crate::{
     deltas::DeltaQueue,
     group::{Drain, GroupActor, Halt},
+    journal::Journal,
     pool::{PoolHandle, select::SelectionRules, shared::Shared, state::Limits},
     respawn::{Lifeline, Link, Respawner},
     routing::{GroupPolicies, GroupRoute, RoutingSink, RoutingTable, SettingsSource},
@@ -69,6 +70,7 @@ impl Directory {
 pub(crate) struct Nursery {
     pub(crate) directory: Arc<Directory>,
     pub(crate) deltas: Arc<DeltaQueue>,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) respawns: Arc<AtomicU64>,
     /// Threads over which the groups spread.
     pub(crate) arbiters: Vec<ArbiterHandle>,
@@ -171,7 +173,7 @@ impl Nursery {
 
     fn start(&self, group: Arc<Group>, settings: Arc<Settings>, limits: Limits, selection: SelectionRules) -> Member {
         let id = group.id;
-        let shared = Arc::new(Shared::new(id, limits, selection));
+        let shared = Arc::new(Shared::new(id, limits, selection, self.journal.clone()));
         let link = Arc::new(Link::default());
         let nudged = link.clone();
         shared.on_outcome(Box::new(move || nudged.nudge(Drain)));

@@ -205,7 +205,7 @@ impl Memory {
 
 #[cfg(test)]
 mod tests {
-    use gpt_load_schema::resource::ResourceKind;
+    use gpt_load_schema::{resource::ResourceKind, store::OutcomeProofs};
 
     use super::*;
 
@@ -239,7 +239,12 @@ mod tests {
 
     async fn commit(resources: &Resources) -> usize {
         let batch = resources.take(usize::MAX);
-        resources.store.writer(1).commit_with(&[], &[], &batch, NOW).await.expect("it is stored");
+        resources
+            .store
+            .writer(1)
+            .commit_with(&[], &[], &batch, &OutcomeProofs::default(), NOW)
+            .await
+            .expect("it is stored");
         resources.done(&batch);
         batch.len()
     }

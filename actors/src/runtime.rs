@@ -3,9 +3,10 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use actix::System;
@@ -25,12 +26,16 @@ use crate::{
     deltas::DeltaQueue,
     group::Settle,
     groups::{Directory, Groups, Nursery},
+    journal::{Journal, JournalStats, Kind, Leftover},
+    key_work::KeyWork,
+    replay::Replay,
     resources::Resources,
     respawn::{Link, Respawner},
     routing::{RoutingSink, SettingsSource},
     sync::{
-        COMMIT_ROWS, Job, JobQueue, Pump, SyncActor,
+        COMMIT_ROWS, Job, Orders, SyncActor,
         commit::Committer,
+        kept_row::KeptRow,
         leader::Leader,
         logs::{DEFAULT_MAX_BYTES, LogQueue},
     },
@@ -40,6 +45,8 @@ use crate::{
 
 /// Threads for groups, at most; a group's actor works for a few microseconds per failure.
 const GROUP_THREADS: usize = 4;
+/// How long a stop waits for the batch that a task has under way.
+const TASK_END: Duration = Duration::from_secs(5);
 
 /// Counters that `/stats`, `/health` and metrics show; monotonic since start.
 #[derive(Clone, Copy, Debug, Default)]
@@ -65,17 +72,17 @@ pub struct Runtime {
 }
 
 struct Inner {
-    jobs: Arc<JobQueue>,
-    sync: Arc<Link<SyncActor>>,
+    orders: Orders,
     directory: Arc<Directory>,
     logs: Arc<LogQueue>,
     resources: Arc<Resources>,
+    journal: Arc<Journal>,
     respawns: Arc<AtomicU64>,
     lease: Arc<dyn Lease>,
     tasks: Tasks,
     validation: Validation,
+    key_work: KeyWork,
     threads: Threads,
-    stopping: AtomicBool,
     retire: Box<dyn Fn() + Send + Sync>,
 }
 
@@ -87,7 +94,17 @@ impl Runtime {
         settings: Arc<dyn SettingsSource>,
         sink: Arc<dyn RoutingSink>,
     ) -> Result<Self, StoreError> {
-        Self::start_with(store, settings, sink, Arc::new(LocalLease::default())).await
+        Self::start_with(store, settings, sink, Arc::new(LocalLease::default()), (Journal::disabled(), vec![])).await
+    }
+
+    /// [`Runtime::start`] with a journal, and what a process that was killed has left in it.
+    pub async fn start_journaled(
+        store: Store,
+        settings: Arc<dyn SettingsSource>,
+        sink: Arc<dyn RoutingSink>,
+        journal: (Arc<Journal>, Vec<Leftover>),
+    ) -> Result<Self, StoreError> {
+        Self::start_with(store, settings, sink, Arc::new(LocalLease::default()), journal).await
     }
 
     /// [`Runtime::start`] with the lease that decides whether this node leads.
@@ -96,15 +113,25 @@ impl Runtime {
         settings: Arc<dyn SettingsSource>,
         sink: Arc<dyn RoutingSink>,
         lease: Arc<dyn Lease>,
+        (journal, leftovers): (Arc<Journal>, Vec<Leftover>),
     ) -> Result<Self, StoreError> {
         let threads = Threads::start().await?;
-        let runtime = Self { inner: Arc::new(Inner::assemble(store, settings, sink, lease, threads)) };
+        let (inner, replay) = Inner::assemble(store, settings, sink, lease, journal, threads);
+        let runtime = Self { inner: Arc::new(inner) };
         let (answer, started) = oneshot::channel();
-        runtime.inner.queue(Job::Start(answer));
+        runtime.inner.orders.queue(Job::Start(answer));
         let started =
             started.await.unwrap_or_else(|_| Err(StoreError::Internal("the actors died at their start".into())));
-        match started {
-            Ok(()) => Ok(runtime),
+        let replayed = match started {
+            Ok(()) => replay.outcomes(leftovers).await,
+            Err(error) => Err(error),
+        };
+        match replayed {
+            Ok(mut rows) => {
+                replay.rows(&mut rows).await;
+                runtime.inner.threads.sync.spawn(replay.follow(rows));
+                Ok(runtime)
+            }
             Err(error) => {
                 runtime.inner.end().await;
                 Err(error)
@@ -114,18 +141,13 @@ impl Runtime {
 
     /// Carries out a management write.
     pub async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
-        if self.inner.stopping.load(Ordering::Acquire) {
-            return Err(CommandError::NoLeader);
-        }
-        let (answer, reply) = oneshot::channel();
-        self.inner.queue(Job::Execute(command, answer));
-        reply.await.unwrap_or(Err(CommandError::NoLeader))
+        self.inner.orders.execute(command).await
     }
 
     /// Reads settings and groups again and publishes (hot reload).
     pub async fn reload(&self) -> Result<(), CommandError> {
         let (answer, reply) = oneshot::channel();
-        self.inner.queue(Job::Reload(Some(answer)));
+        self.inner.orders.queue(Job::Reload(Some(answer)));
         reply.await.unwrap_or(Err(CommandError::NoLeader))
     }
 
@@ -140,16 +162,23 @@ impl Runtime {
         &self.inner.validation
     }
 
+    /// Changes of many keys.
+    pub fn key_work(&self) -> &KeyWork {
+        &self.inner.key_work
+    }
+
     /// The long task of the installation.
     pub fn tasks(&self) -> &Tasks {
         &self.inner.tasks
     }
 
-    /// Queues a log row for the database; never blocks, never waits. Rows are normally stored within 2 s.
+    /// Keeps a log row in the journal and queues it for the database; never waits for the database. Rows are normally
+    /// stored there within 2 s.
     pub fn record(&self, row: RequestLog) {
         let inner = &self.inner;
-        if inner.logs.push(row) == COMMIT_ROWS && inner.jobs.push_once(Job::Commit) {
-            inner.sync.nudge(Pump);
+        let ticket = inner.journal.append(Kind::Log, &KeptRow::from(&row));
+        if inner.logs.push(row, ticket) == COMMIT_ROWS {
+            inner.orders.queue_once(Job::Commit);
         }
     }
 
@@ -181,37 +210,46 @@ impl Runtime {
             }
         }
         let (answer, reply) = oneshot::channel();
-        self.inner.queue(Job::Flush(answer));
+        self.inner.orders.queue(Job::Flush(answer));
         reply.await.unwrap_or(Err(CommandError::NoLeader))
     }
 
     /// Flushes, stops the actors and ends their threads.
     pub async fn stop(&self) {
-        if self.inner.stopping.swap(true, Ordering::AcqRel) {
+        if self.inner.orders.stop() {
             return self.inner.threads.ended().await;
         }
         self.inner.validation.stop();
+        self.inner.key_work.stop();
+        if tokio::time::timeout(TASK_END, self.inner.tasks.idle()).await.is_err() {
+            tracing::warn!("stopped while the task was at work; the next start shows it as failed");
+        }
         if let Err(error) = self.flush().await {
             let RuntimeStats { logs_waiting, .. } = self.stats();
-            tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database");
+            tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database; the journal has them");
         }
         self.inner.end().await;
     }
 
     #[cfg(test)]
     pub(crate) fn sync_link(&self) -> &Link<SyncActor> {
-        &self.inner.sync
+        &self.inner.orders.sync
     }
 
     /// Prunes without waiting for the time of it.
     #[cfg(test)]
     pub(crate) fn prune(&self) {
-        self.inner.queue(Job::Prune);
+        self.inner.orders.queue(Job::Prune);
     }
 
     #[cfg(test)]
     pub(crate) fn directory(&self) -> &Directory {
         &self.inner.directory
+    }
+
+    /// What the journal holds and what it lost.
+    pub fn journal(&self) -> JournalStats {
+        self.inner.journal.stats()
     }
 
     /// Counters now.
@@ -235,29 +273,39 @@ impl Inner {
         settings: Arc<dyn SettingsSource>,
         sink: Arc<dyn RoutingSink>,
         lease: Arc<dyn Lease>,
+        journal: Arc<Journal>,
         threads: Threads,
-    ) -> Self {
-        let (jobs, directory) = (Arc::<JobQueue>::default(), Arc::<Directory>::default());
-        let (sync, groups) = (Arc::<Link<SyncActor>>::default(), Arc::<Link<Groups>>::default());
+    ) -> (Self, Replay) {
+        let orders = Orders::default();
+        let (jobs, sync) = (orders.jobs.clone(), orders.sync.clone());
+        let (directory, groups) = (Arc::<Directory>::default(), Arc::<Link<Groups>>::default());
         let (deltas, logs) = (Arc::<DeltaQueue>::default(), Arc::new(LogQueue::new(DEFAULT_MAX_BYTES)));
         let respawns = Arc::<AtomicU64>::default();
         let resources = Arc::new(Resources::new(store.clone()));
 
-        let (doubt_jobs, doubt_sync) = (jobs.clone(), sync.clone());
+        let doubt = orders.clone();
         let nursery = Arc::new(Nursery {
             directory: directory.clone(),
             deltas: deltas.clone(),
+            journal: journal.clone(),
             respawns: respawns.clone(),
             arbiters: threads.groups.clone(),
             settings,
             sink,
-            doubt: Arc::new(move |group| {
-                doubt_jobs.push(Job::Resync(group));
-                doubt_sync.nudge(Pump);
-            }),
+            doubt: Arc::new(move |group| doubt.queue(Job::Resync(group))),
         });
-        let committer = Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone());
+        let committer =
+            Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone(), journal.clone());
+        let replay = Replay {
+            journal: journal.clone(),
+            store: store.clone(),
+            committer: committer.clone(),
+            directory: directory.clone(),
+            logs: logs.clone(),
+        };
         let tasks = Tasks::default();
+        let keeper = orders.clone();
+        tasks.on_change(move || keeper.queue_once(Job::KeepTask));
         let validation = Validation::new(
             store.clone(),
             committer.clone(),
@@ -265,7 +313,10 @@ impl Inner {
             tasks.clone(),
             threads.validation.clone(),
         );
+        let key_work =
+            KeyWork::new(store.clone(), directory.clone(), tasks.clone(), orders.clone(), threads.validation.clone());
         let leader = Arc::new(Leader {
+            tasks: tasks.clone(),
             committer,
             store,
             directory: directory.clone(),
@@ -296,19 +347,28 @@ impl Inner {
             parent.retire();
             writer.retire();
         });
-        let stopping = AtomicBool::new(false);
-        Self { jobs, sync, directory, logs, resources, respawns, lease, tasks, validation, threads, stopping, retire }
-    }
-
-    fn queue(&self, job: Job) {
-        self.jobs.push(job);
-        self.sync.nudge(Pump);
+        let inner = Self {
+            orders,
+            directory,
+            logs,
+            resources,
+            journal,
+            respawns,
+            lease,
+            tasks,
+            validation,
+            key_work,
+            threads,
+            retire,
+        };
+        (inner, replay)
     }
 
     async fn end(&self) {
-        self.jobs.close();
+        self.orders.jobs.close();
         (self.retire)();
         self.lease.release().await;
+        self.journal.close();
         self.threads.system.stop();
         self.threads.ended().await;
     }

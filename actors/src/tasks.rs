@@ -2,79 +2,26 @@
 //!
 //! Whoever does the work holds a [`TaskHandle`]; everyone else sees the [`Task`] and may ask for its end. A handle that
 //! is dropped without a word, by a panic or because its node ends, ends the task as failed, so that none blocks the next.
+//! What changes is told to whoever keeps the record beyond this process ([`Tasks::on_change`]), at the beginning and the
+//! end at once, between them every few seconds; [`Tasks::resume`] takes such a record up again.
 
 use std::{
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
+pub use gpt_load_schema::task::{Task, TaskKind, TaskResult};
 use gpt_load_schema::time::Timestamp;
-use parking_lot::Mutex;
 use tokio::sync::watch;
 
 /// How long a task is remembered after its last change.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
-/// Progress is told at most so often.
+/// Progress by single items is told at most so often.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
+/// While the task runs, whoever keeps the record is told at most so often.
+const KEPT_EVERY: Duration = Duration::from_secs(2);
 /// Error of a task that was asked to end before its work was done.
 const CANCELLED: &str = "cancelled";
-
-/// What a task does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TaskKind {
-    /// Asks providers about keys.
-    KeyValidation,
-    /// Adds keys.
-    KeyImport,
-    /// Removes keys.
-    KeyDelete,
-}
-
-impl TaskKind {
-    /// The word in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::KeyValidation => "KEY_VALIDATION",
-            Self::KeyImport => "KEY_IMPORT",
-            Self::KeyDelete => "KEY_DELETE",
-        }
-    }
-}
-
-/// What a task brought, by name: `added_count` and the like, in the order in which people read them.
-pub type TaskResult = Vec<(&'static str, u64)>;
-
-/// A task as others see it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Task {
-    /// What it does.
-    pub kind: TaskKind,
-    /// Name of the group it is about; empty when there are several.
-    pub group: String,
-    /// Name of the node that does the work.
-    pub owner: String,
-    /// Items done; told at most once a second, exact at the end.
-    pub processed: u64,
-    /// Items in all.
-    pub total: u64,
-    /// What it brought; after a failure, what it brought until then. `None` while it runs.
-    pub result: Option<TaskResult>,
-    /// Why it did not do all; `None` while it runs and after a success.
-    pub error: Option<String>,
-    /// Whether it was asked to end early. It may still be running.
-    pub is_cancelled: bool,
-    /// Begin.
-    pub started_at: Timestamp,
-    /// End; `None` while it runs.
-    pub finished_at: Option<Timestamp>,
-}
-
-impl Task {
-    /// Whether the work goes on.
-    pub const fn is_running(&self) -> bool {
-        self.finished_at.is_none()
-    }
-}
 
 /// Another task is running.
 #[derive(Debug, thiserror::Error)]
@@ -82,21 +29,29 @@ impl Task {
 pub struct TaskRunning(pub Box<Task>);
 
 /// The record of the task. Cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Tasks {
     shared: Arc<Shared>,
 }
 
-#[derive(Default)]
 struct Shared {
     owner: OnceLock<String>,
-    record: Mutex<Option<Record>>,
+    record: watch::Sender<Option<Record>>,
+    keeper: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
 struct Record {
     task: Task,
     changed_at: Timestamp,
-    cancel: watch::Sender<bool>,
+    /// When whoever keeps the record was told last.
+    told_at: Timestamp,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        let (owner, keeper) = (OnceLock::new(), OnceLock::new());
+        Self { shared: Arc::new(Shared { owner, record: watch::Sender::new(None), keeper }) }
+    }
 }
 
 impl Tasks {
@@ -106,16 +61,38 @@ impl Tasks {
         let _ = self.shared.owner.set(node.to_owned());
     }
 
+    /// Calls `keeper` when [`Tasks::latest`] is worth keeping anew; the first keeper counts.
+    pub(crate) fn on_change(&self, keeper: impl Fn() + Send + Sync + 'static) {
+        let _ = self.shared.keeper.set(Box::new(keeper));
+    }
+
+    /// Takes up what was kept, and when that was. A task that was running then has ended with its node.
+    pub(crate) fn resume(&self, kept: Option<(Task, Timestamp)>, now: Timestamp) {
+        let Some((mut task, kept_at)) = kept else { return };
+        let died = task.is_running();
+        if died {
+            task.error = Some(format!("the node that did it ended before its work was done (node {})", task.owner));
+            task.result.get_or_insert_default();
+            task.finished_at = Some(kept_at.max(task.started_at));
+        }
+        let changed_at = if died { now } else { task.finished_at.unwrap_or(kept_at) };
+        let is_news = self.shared.record.send_if_modified(|record| {
+            let is_free = record.is_none();
+            if is_free {
+                *record = Some(Record { task, changed_at, told_at: now });
+            }
+            is_free
+        });
+        if is_news && died {
+            self.shared.tell_keeper();
+        }
+    }
+
     /// Begins a task about `group` (empty = several) with `total` items, unless one is running.
     ///
     /// # Errors
     /// The task that is running.
     pub fn begin(&self, kind: TaskKind, group: &str, total: u64, now: Timestamp) -> Result<TaskHandle, TaskRunning> {
-        let mut record = self.shared.record.lock();
-        if let Some(Record { task, .. }) = record.as_ref().filter(|record| record.task.is_running()) {
-            return Err(TaskRunning(Box::new(task.clone())));
-        }
-        let (cancel, cancelled) = watch::channel(false);
         let task = Task {
             kind,
             group: group.to_owned(),
@@ -128,33 +105,69 @@ impl Tasks {
             started_at: now,
             finished_at: None,
         };
-        *record = Some(Record { task, changed_at: now, cancel });
-        Ok(TaskHandle { shared: Arc::clone(&self.shared), cancelled, processed: 0, told_at: now, is_open: true })
+        let mut running = None;
+        self.shared.record.send_if_modified(|record| {
+            match record.as_ref().filter(|record| record.task.is_running()) {
+                Some(record) => running = Some(Box::new(record.task.clone())),
+                None => *record = Some(Record { task, changed_at: now, told_at: now }),
+            }
+            running.is_none()
+        });
+        if let Some(task) = running {
+            return Err(TaskRunning(task));
+        }
+        self.shared.tell_keeper();
+        Ok(TaskHandle { shared: Arc::clone(&self.shared), processed: 0, told_at: now, is_open: true })
     }
 
     /// The task that runs, or ran last; `None` when there was none within the last hour.
     pub fn current(&self, now: Timestamp) -> Option<Task> {
-        let record = self.shared.record.lock();
+        let record = self.shared.record.borrow();
         let record = record.as_ref()?;
         let is_fresh = record.task.is_running() || now.since(record.changed_at) < REMEMBERED;
         is_fresh.then(|| record.task.clone())
     }
 
+    /// The task that runs, or ran last, however long ago.
+    pub(crate) fn latest(&self) -> Option<Task> {
+        self.shared.record.borrow().as_ref().map(|record| record.task.clone())
+    }
+
+    /// Resolves when no task runs.
+    pub(crate) async fn idle(&self) {
+        let is_idle = |record: &Option<Record>| record.as_ref().is_none_or(|record| !record.task.is_running());
+        // The sender lives as long as self.
+        let _ = self.shared.record.subscribe().wait_for(is_idle).await;
+    }
+
     /// Asks the running task to end, and answers it; `None` when none is running.
     pub fn cancel(&self, now: Timestamp) -> Option<Task> {
-        let mut record = self.shared.record.lock();
-        let record = record.as_mut().filter(|record| record.task.is_running())?;
-        record.task.is_cancelled = true;
-        record.changed_at = now;
-        record.cancel.send_replace(true);
-        Some(record.task.clone())
+        let mut cancelled = None;
+        self.shared.record.send_if_modified(|record| {
+            if let Some(record) = record.as_mut().filter(|record| record.task.is_running()) {
+                record.task.is_cancelled = true;
+                record.changed_at = now;
+                cancelled = Some(record.task.clone());
+            }
+            cancelled.is_some()
+        });
+        cancelled
+    }
+}
+
+impl Shared {
+    fn tell_keeper(&self) {
+        if let Some(tell) = self.keeper.get() {
+            tell();
+        }
     }
 }
 
 /// The right and the duty to do a task's work. Dropped unfinished, it ends the task as failed.
+///
+/// While it lives the record is this task's: no other begins while it runs.
 pub struct TaskHandle {
     shared: Arc<Shared>,
-    cancelled: watch::Receiver<bool>,
     processed: u64,
     told_at: Timestamp,
     is_open: bool,
@@ -163,30 +176,42 @@ pub struct TaskHandle {
 impl TaskHandle {
     /// The task as others see it.
     pub fn task(&self) -> Option<Task> {
-        self.shared.record.lock().as_ref().map(|record| record.task.clone())
+        self.shared.record.borrow().as_ref().map(|record| record.task.clone())
     }
 
-    /// `processed` items are done.
-    pub fn progress(&mut self, processed: u64, now: Timestamp) {
+    /// `processed` items are done, which brought `result` until now; others see it at most once a second.
+    pub fn progress(&mut self, processed: u64, result: impl FnOnce() -> TaskResult, now: Timestamp) {
         self.processed = processed;
         if now.since(self.told_at) >= PROGRESS_EVERY {
-            self.told_at = now;
-            self.change(now, |task| task.processed = processed);
+            self.batch_done(processed, result(), now);
         }
+    }
+
+    /// A batch is done; with those before it, it makes `processed` items, which brought `result`.
+    pub fn batch_done(&mut self, processed: u64, result: TaskResult, now: Timestamp) {
+        (self.processed, self.told_at) = (processed, now);
+        self.change(now, |task| {
+            task.processed = processed;
+            task.result = Some(result);
+        });
+    }
+
+    /// There are as many items as were done: some came or went since the beginning.
+    pub fn total_is_processed(&mut self, now: Timestamp) {
+        let processed = self.processed;
+        self.change(now, |task| task.total = processed);
     }
 
     /// Whether the task was asked to end.
     pub fn is_cancelled(&self) -> bool {
-        *self.cancelled.borrow()
+        self.shared.record.borrow().as_ref().is_some_and(|record| record.task.is_cancelled)
     }
 
     /// Resolves when the task is asked to end.
     pub async fn cancelled(&self) {
-        let mut cancelled = self.cancelled.clone();
-        if cancelled.wait_for(|cancelled| *cancelled).await.is_err() {
-            // The record went first; nobody can ask any more.
-            std::future::pending::<()>().await;
-        }
+        let is_cancelled = |record: &Option<Record>| record.as_ref().is_some_and(|record| record.task.is_cancelled);
+        // The sender lives as long as self.
+        let _ = self.shared.record.subscribe().wait_for(is_cancelled).await;
     }
 
     /// The work is done.
@@ -204,22 +229,34 @@ impl TaskHandle {
         self.fail(CANCELLED, result, now);
     }
 
+    /// `None` leaves the result as it was told last.
     fn end(&mut self, result: Option<TaskResult>, error: Option<String>, now: Timestamp) {
         self.is_open = false;
         let processed = self.processed;
         self.change(now, |task| {
             task.processed = processed;
-            task.result = result;
+            let told = task.result.take();
+            task.result = Some(result.or(told).unwrap_or_default());
             task.error = error;
             task.finished_at = Some(now);
         });
     }
 
     fn change(&self, now: Timestamp, change: impl FnOnce(&mut Task)) {
-        // The record is this task's: no other begins while it runs.
-        if let Some(record) = &mut *self.shared.record.lock() {
-            change(&mut record.task);
-            record.changed_at = now;
+        let mut is_due = false;
+        self.shared.record.send_if_modified(|record| {
+            if let Some(record) = record {
+                change(&mut record.task);
+                record.changed_at = now;
+                is_due = !record.task.is_running() || now.since(record.told_at) >= KEPT_EVERY;
+                if is_due {
+                    record.told_at = now;
+                }
+            }
+            true
+        });
+        if is_due {
+            self.shared.tell_keeper();
         }
     }
 }
@@ -278,12 +315,12 @@ mod tests {
         let processed = || tasks.current(NOW).expect("it runs").processed;
         let told: Vec<u64> = [(1, 0), (2, 999), (3, 1_000), (4, 1_001), (5, 1_999), (6, 2_000)]
             .map(|(done, millis)| {
-                handle.progress(done, NOW + Duration::from_millis(millis));
+                handle.progress(done, Vec::new, NOW + Duration::from_millis(millis));
                 processed()
             })
             .to_vec();
         assert_eq!(told, [0, 0, 3, 3, 3, 6]);
-        handle.progress(9, NOW + Duration::from_millis(2_001));
+        handle.progress(9, Vec::new, NOW + Duration::from_millis(2_001));
         handle.finish(Vec::new(), after(3));
         assert_eq!(processed(), 9);
     }
@@ -312,9 +349,12 @@ mod tests {
     #[test]
     fn a_dropped_handle_ends_its_task() {
         let tasks = Tasks::default();
-        drop(begin(&tasks));
+        let mut handle = begin(&tasks);
+        handle.batch_done(5, vec![("added_count", 4)], NOW);
+        drop(handle);
         let task = tasks.current(Timestamp::now()).expect("it is remembered");
         assert!(!task.is_running() && task.error.is_some_and(|error| error.contains("unexpectedly")));
+        assert_eq!((task.processed, task.result), (5, Some(vec![("added_count", 4)])));
     }
 
     #[tokio::test]
@@ -331,5 +371,46 @@ mod tests {
         assert_eq!(tasks.current(after(2)).and_then(|task| task.error).as_deref(), Some("cancelled"));
         assert_eq!(tasks.cancel(after(3)), None, "it has ended");
         assert!(!begin(&tasks).is_cancelled(), "the next one starts afresh");
+    }
+
+    #[test]
+    fn the_keeper_hears_of_begin_and_end_and_now_and_then_between() {
+        use std::sync::atomic::{AtomicU32, Ordering};
+        let (tasks, told) = (Tasks::default(), Arc::<AtomicU32>::default());
+        let count = told.clone();
+        tasks.on_change(move || _ = count.fetch_add(1, Ordering::Relaxed));
+        let mut handle = begin(&tasks);
+        let times = |handle: &mut TaskHandle, millis| {
+            handle.batch_done(1, Vec::new(), NOW + Duration::from_millis(millis));
+            told.load(Ordering::Relaxed)
+        };
+        let heard = [0, 1_999, 2_000, 2_001, 3_999, 4_000].map(|millis| times(&mut handle, millis));
+        assert_eq!(heard, [1, 1, 2, 2, 2, 3]);
+        handle.finish(Vec::new(), NOW + Duration::from_millis(4_001));
+        assert_eq!(told.load(Ordering::Relaxed), 4);
+    }
+
+    #[test]
+    fn a_task_ends_with_its_node() {
+        let task = |tasks: &Tasks| tasks.latest().expect("it is there");
+        let before = Tasks::default();
+        before.owned_by("node-7");
+        let mut handle = before.begin(TaskKind::KeyImport, "team", 9, NOW).expect("no other task runs");
+        handle.batch_done(5, vec![("added_count", 4)], after(3));
+
+        let tasks = Tasks::default();
+        tasks.resume(Some((task(&before), after(4))), after(7_200));
+        let ended = tasks.current(after(7_200)).expect("its end is news");
+        let error = "the node that did it ended before its work was done (node node-7)".to_owned();
+        let expected = Task { error: Some(error), finished_at: Some(after(4)), ..task(&before) };
+        assert_eq!(ended, expected);
+        assert_eq!(tasks.current(after(7_200 + 3_600)), None);
+        assert!(tasks.begin(TaskKind::KeyImport, "team", 9, after(7_201)).is_ok(), "nothing blocks");
+
+        handle.finish(vec![("added_count", 8)], after(5));
+        let tasks = Tasks::default();
+        tasks.resume(Some((task(&before), after(5))), after(60));
+        assert_eq!(tasks.latest(), before.latest(), "what had ended is as it was");
+        assert_eq!(tasks.current(after(5 + 3_600)), None, "and its hour began at its end");
     }
 }

@@ -3,6 +3,13 @@
 //! A JSON array of strings, or tokens separated by white space, commas and semicolons. No other character separates: a
 //! key may hold `|`, `:` or `=`.
 
+mod list;
+mod reader;
+
+pub use self::{
+    list::KeyList,
+    reader::{KeyArray, KeyText, KeyTextReader},
+};
 use crate::secret::Secret;
 
 /// Bytes of the longest key; provider keys have a few hundred, service account tokens some thousand.
@@ -38,54 +45,37 @@ pub enum KeyTextError {
         /// Its length.
         bytes: usize,
     },
+    /// Not UTF-8.
+    #[error("the text is not UTF-8 (byte {byte}); save it as plain text")]
+    NotText {
+        /// The first byte that is none, from 1.
+        byte: usize,
+    },
 }
 
 /// The keys in `text`, in order, duplicates included.
 ///
 /// A text that is a JSON array is taken as one; any other text is split. An empty array holds no key.
 pub fn parse(text: &str) -> Result<Vec<Secret>, KeyTextError> {
-    let text = text.trim_start_matches('\u{feff}').trim();
-    if text.starts_with('[') {
-        match serde_json::from_str::<Vec<serde_json::Value>>(text) {
-            Ok(elements) => return from_json(&elements),
-            // Not JSON after all: brackets are characters like others.
-            Err(_) => return from_tokens(split(text)),
-        }
-    }
-    from_tokens(split(text))
+    read(text).map(|mut keys| keys.take(usize::MAX))
+}
+
+/// [`parse`] into little memory.
+pub fn read(text: &str) -> Result<KeyList, KeyTextError> {
+    let mut reader = KeyTextReader::default();
+    reader.push(text.as_bytes())?;
+    reader.finish()
 }
 
 /// The keys of a list as the API takes it: each trimmed, empty ones dropped, none split.
 pub fn from_list(elements: &[String]) -> Result<Vec<Secret>, KeyTextError> {
-    from_tokens(elements.iter().map(String::as_str))
-}
-
-fn from_json(elements: &[serde_json::Value]) -> Result<Vec<Secret>, KeyTextError> {
-    let strings: Result<Vec<&str>, KeyTextError> = elements
-        .iter()
-        .enumerate()
-        .map(|(index, element)| {
-            element.as_str().ok_or(KeyTextError::NotAString { position: index + 1, found: kind(element) })
-        })
-        .collect();
-    from_tokens(strings?.into_iter())
-}
-
-fn split(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|character: char| character.is_whitespace() || matches!(character, ',' | ';'))
-}
-
-fn from_tokens<'a>(tokens: impl Iterator<Item = &'a str>) -> Result<Vec<Secret>, KeyTextError> {
-    let keys: Result<Vec<Secret>, KeyTextError> = tokens
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
-        .enumerate()
-        .map(|(index, token)| checked(index + 1, token))
-        .collect();
+    let tokens = elements.iter().map(|element| element.trim()).filter(|token| !token.is_empty());
+    let keys: Result<Vec<Secret>, KeyTextError> =
+        (1..).zip(tokens).map(|(position, token)| checked_text(position, token).map(Secret::new)).collect();
     keys.and_then(|keys| if keys.is_empty() { Err(KeyTextError::Empty) } else { Ok(keys) })
 }
 
-fn checked(position: usize, token: &str) -> Result<Secret, KeyTextError> {
+fn checked_text(position: usize, token: &str) -> Result<&str, KeyTextError> {
     if token.len() > MAX_KEY_BYTES {
         return Err(KeyTextError::TooLong { position, bytes: token.len() });
     }
@@ -93,7 +83,7 @@ fn checked(position: usize, token: &str) -> Result<Secret, KeyTextError> {
         Some(b' ') => Err(KeyTextError::BadCharacter { position, found: "a space" }),
         Some(byte) if byte.is_ascii() => Err(KeyTextError::BadCharacter { position, found: "a control character" }),
         Some(_) => Err(KeyTextError::BadCharacter { position, found: "a character outside ASCII" }),
-        None => Ok(Secret::new(token)),
+        None => Ok(token),
     }
 }
 
@@ -162,7 +152,59 @@ mod tests {
         assert_eq!(from_list(&[]).err(), Some(KeyTextError::Empty));
     }
 
+    /// The keys of `bytes` when they arrive `size` at a time.
+    fn in_pieces(bytes: &[u8], size: usize) -> Result<Vec<String>, KeyTextError> {
+        let mut reader = KeyTextReader::default();
+        bytes.chunks(size).try_for_each(|piece| reader.push(piece))?;
+        let mut keys = reader.finish()?;
+        Ok(keys.take(usize::MAX).iter().map(|key| key.expose().to_owned()).collect())
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_with_its_place() {
+        for (bytes, byte) in [
+            (&b"sk-1\xff"[..], 5),
+            (b"\xef\xbb\xbfsk-1 \xe2\x80", 9),
+            (b"sk-1\xe2\x28\xa1", 5),
+            (b"[\"sk\xc3\"]", 5),
+            (b"\xff", 1),
+        ] {
+            for size in 1..9 {
+                assert_eq!(in_pieces(bytes, size), Err(KeyTextError::NotText { byte }), "{bytes:?} by {size}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_array_is_read_out_of_json_and_what_is_no_string_is_named() {
+        let array = |text: &str| serde_json::from_str::<KeyArray>(text).map(|array| array.0);
+        let mut keys = array(r#"["a,b", " c ", "", "d"]"#).expect("an array").expect("keys");
+        assert_eq!(texts(&keys.take(9)), ["a,b", "c", "d"]);
+        for (text, found) in [
+            ("1.5", "a number"),
+            ("null", "null"),
+            ("true", "a boolean"),
+            ("[1]", "an array"),
+            ("{\"a\":[]}", "an object"),
+        ] {
+            let error = array(&format!("[\"a\", {text}, 7, \"b\"]")).expect("an array").expect_err("not all strings");
+            assert_eq!(error, KeyTextError::NotAString { position: 2, found });
+        }
+        assert_eq!(array("[]").expect("an array").err(), Some(KeyTextError::Empty));
+        assert!(array("{}").is_err() && array("[\"a\"").is_err());
+        let mut keys = serde_json::from_str::<KeyText>(r#""a\nb;c""#).expect("a string").0.expect("keys");
+        assert_eq!(texts(&keys.take(9)), ["a", "b", "c"]);
+    }
+
     proptest! {
+        #[test]
+        fn pieces_make_no_difference(
+            text in "[\\[\\]\", a-z\n;\u{feff}\u{2003}é]{0,60}", size in 1_usize..9
+        ) {
+            let whole = parse(&text).map(|keys| keys.iter().map(|key| key.expose().to_owned()).collect::<Vec<_>>());
+            prop_assert_eq!(in_pieces(text.as_bytes(), size), whole);
+        }
+
         #[test]
         fn no_text_panics_and_every_key_fits_a_header(text in "\\PC{0,200}|[\\[\\]\", a-z0-9\\n;]{0,80}") {
             if let Ok(keys) = parse(&text) {

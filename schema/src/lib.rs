@@ -15,5 +15,6 @@ pub mod secret;
 pub mod settings;
 pub mod store;
 pub mod takeover;
+pub mod task;
 pub mod time;
 pub mod validate;

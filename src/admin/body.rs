@@ -62,19 +62,23 @@ impl ListBody {
     }
 }
 
-async fn read(mut payload: Payload, announced: Option<usize>, limit: usize) -> Result<BytesMut, ApiError> {
-    let too_large = || {
-        let text = format!("The request body is larger than the {} MiB this route takes", limit >> 20);
-        ApiError::saying(ErrorCode::PayloadTooLarge, Text::english(text))
-    };
+/// A body of more than `limit` bytes.
+pub(super) fn too_large(limit: usize) -> ApiError {
+    let limit = if limit.trailing_zeros() < 20 { format!("{limit} bytes") } else { format!("{} MiB", limit >> 20) };
+    let text = format!("The request body is larger than the {limit} this route takes");
+    ApiError::saying(ErrorCode::PayloadTooLarge, Text::english(text))
+}
+
+/// The whole body, of at most `limit` bytes.
+pub(super) async fn read(mut payload: Payload, announced: Option<usize>, limit: usize) -> Result<BytesMut, ApiError> {
     if announced.is_some_and(|length| length > limit) {
-        return Err(too_large());
+        return Err(too_large(limit));
     }
     let mut body = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| malformed("the body ended before it was complete"))?;
         if body.len() + chunk.len() > limit {
-            return Err(too_large());
+            return Err(too_large(limit));
         }
         body.extend_from_slice(&chunk);
     }
@@ -96,7 +100,7 @@ fn first_value(body: &[u8]) -> Result<Value, ApiError> {
 }
 
 /// What the decoder found and where; never the text around it, which may hold keys.
-fn decoder_message(error: &serde_json::Error) -> String {
+pub(super) fn decoder_message(error: &serde_json::Error) -> String {
     let what = match error.classify() {
         serde_json::error::Category::Eof => "the JSON value is cut off",
         _ => "the body is not valid JSON",
@@ -104,7 +108,8 @@ fn decoder_message(error: &serde_json::Error) -> String {
     format!("{what} (line {}, column {})", error.line(), error.column())
 }
 
-fn malformed(what: &str) -> ApiError {
+/// A body that is not what it should be.
+pub(super) fn malformed(what: &str) -> ApiError {
     ApiError::saying(ErrorCode::InvalidJson, Text::english(format!("{}: {what}", ErrorCode::InvalidJson.text())))
 }
 

@@ -1,19 +1,18 @@
 //! `POST /api/groups/{id}/copy`: a group like another, and its keys.
 
-use actix_web::{rt, web};
+use actix_web::web;
 use gpt_load_actors::{
     commands::{Command, CommandError, Reply},
-    runtime::Runtime,
+    key_work::KeyWorkError,
 };
 use gpt_load_schema::{
     group::{Group, GroupDefinition, GroupType},
     ids::GroupId,
-    key::{KeySource, KeyState},
-    store::{KeyFilter, Store, StoreError},
+    key::KeyState,
+    store::StoreError,
     validate,
 };
-use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     AdminState,
@@ -22,7 +21,6 @@ use super::{
     error::{ApiError, ErrorCode},
     group_object::{GroupBody, Surroundings},
     groups::PathId,
-    locale::Text,
     messages, rule_texts,
 };
 
@@ -30,26 +28,24 @@ use super::{
 const MAX_COPIES: u32 = 1000;
 const MAX_NAME_CHARS: usize = 100;
 const MAX_DISPLAY_NAME_CHARS: usize = 255;
-/// Keys read and added at once.
-const BATCH: u32 = 10_000;
 
-/// Copies everything that a person decided about a group; members of an aggregate are not copied.
+/// Copies everything that a person decided about a group, its policies too; members of an aggregate are not copied.
 ///
-/// The keys are copied before the answer comes, in batches between which other changes take their turn, also when the
-/// client does not wait for it. `key_import` says what came of it; `null` when no keys were asked for.
+/// The keys follow in a task. `key_import` says whether it was started; `null` when no keys were asked for.
 pub(super) async fn copy(state: web::Data<AdminState>, id: PathId, body: JsonBody) -> ApiResult {
     let mut body = body.0;
     let which = match body.string("copy_keys")?.as_deref() {
-        None | Some("" | "all") => Some(KeyFilter::default()),
-        Some("valid_only") => Some(KeyFilter { state: Some(KeyState::Active), ..KeyFilter::default() }),
+        None | Some("" | "all") => Some(None),
+        Some("valid_only") => Some(Some(KeyState::Active)),
         Some("none") => None,
         Some(_) => return Err(ApiError::invalid("copy_keys", messages::COPY_KEYS_UNKNOWN)),
     };
     let source = state.group(id.0).await?;
     let group = create(&state, &source.definition).await?;
+    attach_policies(&state, source.id, group.id).await?;
     let import = match which.filter(|_| source.definition.group_type == GroupType::Standard) {
-        Some(filter) => Some(import(&state, source.id, group.id, filter).await?),
-        None => None,
+        Some(which) => import(&state, source.id, group.id, which).await,
+        None => Value::Null,
     };
     let settings = state.system_settings().await?;
     let body = GroupBody::new(&group, &Surroundings { settings: &settings, app: &state.app }, None);
@@ -97,65 +93,36 @@ fn copy_display_name(name: &str) -> String {
     head + SUFFIX
 }
 
-/// What came of copying keys.
-#[derive(Debug, Default, Serialize)]
-struct Imported {
-    /// Whether all keys were gone over.
-    is_complete: bool,
-    added_count: i64,
-    /// Keys whose stored value is not readable.
-    unreadable_count: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
-}
-
-/// Copies keys in a task of its own, which goes on when the client does not wait.
-async fn import(state: &AdminState, from: GroupId, to: GroupId, filter: KeyFilter) -> Result<Imported, ApiError> {
-    let copy = KeyCopy { store: state.store.clone(), runtime: state.runtime.clone(), from, to, filter };
-    rt::spawn(copy.run(|_| ())).await.map_err(|error| {
-        tracing::error!(%error, group.id = %to, "copying keys ended unexpectedly");
-        ApiError::new(ErrorCode::InternalServerError)
-    })
-}
-
-/// Copies the keys of one group to another, with first states as of new keys: states, notes and counters stay behind.
-struct KeyCopy {
-    store: Store,
-    runtime: Runtime,
-    from: GroupId,
-    to: GroupId,
-    filter: KeyFilter,
-}
-
-impl KeyCopy {
-    /// Copies, and tells after each batch how many keys were gone over. A failure leaves what was copied until then.
-    async fn run(self, mut progress: impl FnMut(u64)) -> Imported {
-        let mut imported = Imported::default();
-        match self.copy_all(&mut imported, &mut progress).await {
-            Ok(()) => imported.is_complete = true,
-            Err(error) => {
-                let error = ApiError::from(error);
-                imported.error = Some(Text::english(error.code().text()).get(Default::default()).to_owned());
-            }
-        }
-        imported
+/// Gives the copy the policies of its group. A copy without them would let through what the group refuses, so it does
+/// not stay.
+async fn attach_policies(state: &AdminState, from: GroupId, to: GroupId) -> Result<(), ApiError> {
+    let links = state.store.group_policies().await?;
+    let links: Vec<_> = links.iter().filter(|linked| linked.group_id == from).map(|linked| linked.link).collect();
+    if links.is_empty() {
+        return Ok(());
     }
-
-    async fn copy_all(&self, imported: &mut Imported, progress: &mut impl FnMut(u64)) -> Result<(), CommandError> {
-        let (mut after, mut gone_over) = (None, 0);
-        loop {
-            let keys = self.store.keys_after(self.from, &self.filter, after, BATCH).await?;
-            let Some(last) = keys.last() else { return Ok(()) };
-            after = Some(last.id);
-            gone_over += keys.len() as u64;
-            let read = i64::try_from(keys.len()).unwrap_or(i64::MAX);
-            let values: Vec<_> = keys.into_iter().filter_map(|key| key.value).collect();
-            imported.unreadable_count += read - i64::try_from(values.len()).unwrap_or(i64::MAX);
-            let add = Command::AddKeys { group: self.to, values, state: None, source: KeySource::Manual };
-            if let Reply::Added { added, .. } = self.runtime.execute(add).await? {
-                imported.added_count += added;
+    match state.runtime.execute(Command::SetGroupPolicies(to, links)).await {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            if let Err(error) = state.runtime.execute(Command::DeleteGroup(to)).await {
+                tracing::warn!(%error, group.id = %to, "a copy without the policies of its group stays; delete it");
             }
-            progress(gone_over);
+            Err(error.into())
+        }
+    }
+}
+
+/// Starts the task that copies keys; says whether it runs, and why not.
+async fn import(state: &AdminState, from: GroupId, to: GroupId, which: Option<KeyState>) -> Value {
+    match state.runtime.key_work().copy(from, to, which).await {
+        Ok(task) => json!({"is_started": true, "total": task.total}),
+        Err(KeyWorkError::Nothing) => json!({"is_started": false, "total": 0}),
+        Err(error) => {
+            let code = match &error {
+                KeyWorkError::TaskRunning(_) => ErrorCode::TaskInProgress,
+                _ => ApiError::from(error).code(),
+            };
+            json!({"is_started": false, "code": code.as_str(), "error": code.text()})
         }
     }
 }

@@ -5,7 +5,7 @@ use actix_web::{
     body::BoxBody,
     http::{StatusCode, header},
 };
-use gpt_load_actors::{commands::CommandError, validation::ValidationError};
+use gpt_load_actors::{commands::CommandError, key_work::KeyWorkError, validation::ValidationError};
 use gpt_load_schema::{settings::Language, store::StoreError};
 use serde_json::{Value, json};
 
@@ -296,6 +296,18 @@ impl From<CommandError> for ApiError {
                 Self::fields(ErrorCode::ValidationFailed, broken.iter().map(rule_texts::field_error).collect())
             }
             CommandError::NoLeader => Self::retriable(ErrorCode::ServiceUnavailable),
+        }
+    }
+}
+
+impl From<KeyWorkError> for ApiError {
+    fn from(error: KeyWorkError) -> Self {
+        match error {
+            KeyWorkError::Nothing => Self::saying(ErrorCode::ValidationFailed, messages::NO_KEYS_GIVEN),
+            KeyWorkError::NoSuchGroup => Self::saying(ErrorCode::NotFound, messages::GROUP_UNKNOWN),
+            KeyWorkError::TaskRunning(_) => Self::saying(ErrorCode::TaskInProgress, messages::TASK_RUNNING),
+            KeyWorkError::NotReady => Self::retriable(ErrorCode::ServiceUnavailable),
+            KeyWorkError::Store(error) => error.into(),
         }
     }
 }

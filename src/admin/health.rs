@@ -57,6 +57,22 @@ pub(super) async fn ready(state: web::Data<AdminState>) -> HttpResponse {
 fn warnings(state: &AdminState) -> Vec<String> {
     let stats = state.runtime.stats();
     let mut warnings = Vec::new();
+    let journal = state.runtime.journal();
+    if journal.unwritten > 0 {
+        warnings.push(format!(
+            "{} records could not be written to the journal (is the disk full?): a kill may have cost them",
+            journal.unwritten
+        ));
+    }
+    if journal.unreadable > 0 {
+        warnings.push(format!(
+            "{} records of the journal were damaged and are lost; their files are kept as DATA_DIR/journal/*.damaged",
+            journal.unreadable
+        ));
+    }
+    if journal.lost > 0 {
+        warnings.push(format!("{} log rows were lost: the journal was full (JOURNAL_MAX_BYTES)", journal.lost));
+    }
     if stats.logs_dropped > 0 {
         warnings.push(format!(
             "{} request log rows were lost because the database could not take them in time",

@@ -1,13 +1,13 @@
 //! Requests that name keys: a pasted text or an array.
 
-use gpt_load_schema::{ids::GroupId, key_text, secret::Secret};
+use gpt_load_schema::{ids::GroupId, key::KeyState, key_text, secret::Secret};
 
 use super::{body::Fields, error::ApiError, locale::Text, messages};
 
 /// Keys that one request may name.
 const MAX_KEYS: usize = 5000;
 /// The fields that may hold the keys; a request uses exactly one.
-const FORMS: [&str; 3] = ["keys_text", "keys", "key_values"];
+pub(super) const FORMS: [&str; 3] = ["keys_text", "keys", "key_values"];
 
 /// Keys as a request gives them, decoded but not yet parsed.
 pub(super) enum KeyList {
@@ -22,6 +22,16 @@ pub(super) fn group_id(fields: &mut Fields) -> Result<GroupId, ApiError> {
     match fields.required_integer("group_id")? {
         id if id > 0 => Ok(GroupId(id)),
         _ => Err(ApiError::undecodable("group_id", "must be positive")),
+    }
+}
+
+/// The state in which new keys are to begin; `None` = as the group says.
+pub(super) fn first_state(word: Option<&str>) -> Result<Option<KeyState>, ApiError> {
+    match word {
+        None | Some("") => Ok(None),
+        Some("pending") => Ok(Some(KeyState::Pending)),
+        Some("active") => Ok(Some(KeyState::Active)),
+        Some(_) => Err(ApiError::invalid("new_key_state", messages::NEW_KEY_STATE_UNKNOWN)),
     }
 }
 

@@ -19,7 +19,6 @@ use super::{
     error::{ApiError, ErrorCode},
     key_input::{self, KeyList},
     key_object::KeyBody,
-    locale::Text,
     messages,
     query::Params,
 };
@@ -46,12 +45,7 @@ pub(super) async fn add(state: web::Data<AdminState>, body: KeysBody) -> ApiResu
     if group.definition.group_type == GroupType::Aggregate {
         return Err(ApiError::field(ErrorCode::BadRequest, "group_id", messages::KEYS_ON_AGGREGATE));
     }
-    let first_state = match word.as_deref() {
-        None | Some("") => None,
-        Some("pending") => Some(KeyState::Pending),
-        Some("active") => Some(KeyState::Active),
-        Some(_) => return Err(ApiError::invalid("new_key_state", messages::NEW_KEY_STATE_UNKNOWN)),
-    };
+    let first_state = key_input::first_state(word.as_deref())?;
     let parsed = count(&keys);
     let command = Command::AddKeys { group: group.id, values: keys, state: first_state, source: KeySource::Manual };
     let Reply::Added { added, total, .. } = state.runtime.execute(command).await? else { return Err(unexpected()) };
@@ -81,21 +75,22 @@ pub(super) async fn restore(state: web::Data<AdminState>, body: KeysBody) -> Api
 /// `POST /api/keys/restore-all-invalid`.
 pub(super) async fn restore_all_invalid(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
     let group = group_of_request(&state, body.0).await?;
-    let command = Command::RestoreKeys(group, KeySelector::State(KeyState::Invalid));
-    report(&state, command, &messages::KEYS_RESTORED).await
+    let (restored, _) = state.runtime.key_work().restore_all(group, KeyState::Invalid).await?;
+    Ok(Success::message(messages::KEYS_RESTORED.with(restored)))
 }
 
 /// `POST /api/keys/clear-all-invalid`.
 pub(super) async fn clear_all_invalid(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
     let group = group_of_request(&state, body.0).await?;
-    let command = Command::DeleteKeys(group, KeySelector::State(KeyState::Invalid));
-    report(&state, command, &messages::KEYS_CLEARED_INVALID).await
+    let (deleted, _) = state.runtime.key_work().delete_all(group, Some(KeyState::Invalid)).await?;
+    Ok(Success::message(messages::KEYS_CLEARED_INVALID.with(deleted)))
 }
 
 /// `POST /api/keys/clear-all`.
 pub(super) async fn clear_all(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
     let group = group_of_request(&state, body.0).await?;
-    report(&state, Command::DeleteKeys(group, KeySelector::All), &messages::KEYS_CLEARED).await
+    let (deleted, _) = state.runtime.key_work().delete_all(group, None).await?;
+    Ok(Success::message(messages::KEYS_CLEARED.with(deleted)))
 }
 
 /// The group and the keys that a request is about. What does not decode comes before an unknown group, and that before
@@ -131,11 +126,6 @@ async fn change(state: &AdminState, command: Command) -> Result<(i64, i64), ApiE
         Reply::Changed { count, total } => Ok((count, total)),
         _ => Err(unexpected()),
     }
-}
-
-async fn report(state: &AdminState, command: Command, text: &Text) -> ApiResult {
-    let (changed, _) = change(state, command).await?;
-    Ok(Success::message(text.with(changed)))
 }
 
 fn count(keys: &[Secret]) -> i64 {

@@ -1,13 +1,9 @@
 //! `/stats`, `/blacklist` and `/reset-keys` of the one-file set-up: plain objects about the default group.
 
 use actix_web::{HttpResponse, http::StatusCode, web};
-use gpt_load_actors::{
-    commands::{Command, Reply},
-    routing::GroupRoute,
-};
+use gpt_load_actors::routing::GroupRoute;
 use gpt_load_schema::{
     key::{KeyRecord, KeyState},
-    store::KeySelector,
     time::Timestamp,
 };
 use serde_json::{Value, json};
@@ -58,10 +54,7 @@ pub(super) async fn reset_keys(state: web::Data<AdminState>) -> Result<HttpRespo
     let group = default_route(&state)?.group.id;
     let mut reset = 0;
     for word in [KeyState::Disabled, KeyState::Invalid] {
-        let command = Command::RestoreKeys(group, KeySelector::State(word));
-        if let Reply::Changed { count, .. } = state.runtime.execute(command).await? {
-            reset += count;
-        }
+        reset += state.runtime.key_work().restore_all(group, word).await?.0;
     }
     let message = format!("{reset} keys are active again");
     Ok(envelope::json(StatusCode::OK, &json!({"success": true, "message": message, "reset_count": reset})))

@@ -185,6 +185,28 @@ texts! {
         "已有任务正在运行，请等待其结束或取消",
         "A task is running; wait for its end or cancel it",
         "タスクが実行中です。終了を待つか、キャンセルしてください";
+    NO_KEYS_GIVEN = "没有可处理的密钥", "There is no key to work on", "対象のキーがありません";
+    UPLOAD_MALFORMED =
+        "上传表单无法解析（{}）",
+        "The upload cannot be read ({}); send multipart/form-data with group_id and file",
+        "アップロードを解析できません（{}）";
+    UPLOAD_GROUP =
+        "group_id 必须是正整数",
+        "group_id must be given as a positive whole number",
+        "group_id は正の整数でなければなりません";
+    UPLOAD_FILE_MISSING =
+        "缺少文件，请以 file 字段上传",
+        "The file is missing; upload it as the part file, with its name",
+        "ファイルがありません。file としてアップロードしてください";
+    UPLOAD_ONE_FILE = "只能上传一个文件", "Only one file can be uploaded at once", "ファイルは一つだけにしてください";
+    UPLOAD_NOT_TXT =
+        "仅支持 .txt 文件",
+        "The name of the file must end in .txt",
+        "ファイル名は .txt で終わる必要があります";
+    UPLOAD_PART_TOO_LONG =
+        "该字段不能超过 {} 字节",
+        "This part may have at most {} bytes",
+        "この項目は {} バイト以内でなければなりません";
     NO_TASK_RUNNING = "当前没有正在运行的任务", "No task is running", "実行中のタスクはありません";
     NUMBER_BETWEEN =
         "必须是 {} 到 {} 之间的整数",

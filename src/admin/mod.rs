@@ -28,6 +28,8 @@ mod key_export;
 mod key_input;
 mod key_notes;
 mod key_object;
+mod key_request;
+mod key_tasks;
 mod key_tests;
 mod keys;
 mod legacy;
@@ -62,7 +64,7 @@ use self::{endpoint::Endpoint, error::ApiError};
 pub use self::{
     headers::security_headers,
     integration::is_group_form,
-    state::{AdminState, AppFacts, UpstreamStates},
+    state::{AdminState, AppFacts, RequestLimit, UpstreamStates},
 };
 
 /// Adds the routes of the management API, of `/health` and of the one-file set-up.
@@ -101,6 +103,8 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/keys").get(keys::page).guarded())
                 .service(Endpoint::at("/keys/export").get(key_export::export).guarded())
                 .service(Endpoint::at("/keys/add-multiple").post(keys::add).guarded())
+                .service(Endpoint::at("/keys/add-async").post(key_tasks::add).guarded())
+                .service(Endpoint::at("/keys/delete-async").post(key_tasks::delete).guarded())
                 .service(Endpoint::at("/keys/delete-multiple").post(keys::delete).guarded())
                 .service(Endpoint::at("/keys/restore-multiple").post(keys::restore).guarded())
                 .service(Endpoint::at("/keys/restore-all-invalid").post(keys::restore_all_invalid).guarded())

@@ -36,6 +36,12 @@ use crate::{client_ip::client_ip, upstream::balance::UpstreamState};
 /// How the data path sees the upstreams of a group, in the order of its definition; empty where it serves none.
 pub type UpstreamStates = Box<dyn Fn(GroupId) -> Vec<UpstreamState> + Send + Sync>;
 
+/// `MAX_REQUEST_BYTES` as it is now; 0 = no limit.
+pub type RequestLimit = Box<dyn Fn() -> u64 + Send + Sync>;
+
+/// Its default.
+const DEFAULT_REQUEST_LIMIT: u64 = 256 << 20;
+
 /// How long an answer waits for outcomes and log rows on their way to the database.
 const FLUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -69,6 +75,7 @@ pub struct AdminState {
     /// What does not change.
     pub app: AppFacts,
     upstreams: UpstreamStates,
+    request_limit: RequestLimit,
     auth_key: AuthKey,
     management_key_flaws: Vec<Flaw>,
     encryption_key_flaws: Vec<Flaw>,
@@ -93,6 +100,7 @@ impl AdminState {
             routing,
             app,
             upstreams: Box::new(|_| Vec::new()),
+            request_limit: Box::new(|| DEFAULT_REQUEST_LIMIT),
             auth_key: AuthKey::new(auth_key),
             management_key_flaws: flaws(auth_key.expose()),
             encryption_key_flaws: flaws(""),
@@ -105,6 +113,20 @@ impl AdminState {
     #[must_use]
     pub fn with_upstreams(self, upstreams: UpstreamStates) -> Self {
         Self { upstreams, ..self }
+    }
+
+    /// With the rule over the size of bodies that hold any number of keys.
+    #[must_use]
+    pub fn with_request_limit(self, request_limit: RequestLimit) -> Self {
+        Self { request_limit, ..self }
+    }
+
+    /// Bytes of a body that holds any number of keys, at most.
+    pub(super) fn request_limit(&self) -> usize {
+        match (self.request_limit)() {
+            0 => usize::MAX,
+            limit => usize::try_from(limit).unwrap_or(usize::MAX),
+        }
     }
 
     /// How the data path sees the upstreams of a group.

@@ -46,7 +46,7 @@ pub(super) fn body(task: &Task) -> Value {
     if !task.group.is_empty() {
         set("group_name", json!(task.group));
     }
-    if let Some(result) = &task.result {
+    if let Some(result) = task.result.as_ref().filter(|_| !task.is_running()) {
         let counts: Map<String, Value> =
             result.iter().map(|(name, count)| ((*name).to_owned(), json!(count))).collect();
         set("result", Value::Object(counts));

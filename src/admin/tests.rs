@@ -10,6 +10,7 @@ mod hostile;
 mod integration;
 mod key_detail;
 mod key_notes;
+mod key_tasks;
 mod keys;
 mod legacy;
 mod logs;

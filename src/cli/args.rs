@@ -85,7 +85,7 @@ pub enum Command {
 pub enum KeysCommand {
     /// Add keys from standard input
     Add(AddArgs),
-    /// Add keys from files, in batches
+    /// Add keys from files, by a task of the node; Ctrl-C cancels it
     Import(ImportArgs),
     /// Write the keys of a group, in clear text, one per line
     Export(ExportArgs),

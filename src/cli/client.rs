@@ -10,6 +10,7 @@ use bytes::Bytes;
 use futures_util::StreamExt;
 use gpt_load_schema::secret::Secret;
 use http::Method;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{
@@ -107,7 +108,9 @@ impl NodeClient {
     ///
     /// # Errors
     /// See [`CallError`].
-    pub(super) async fn post(&self, path: &str, body: &Value) -> Result<Value, CallError> {
+    pub(super) async fn post(&self, path: &str, body: &impl Serialize) -> Result<Value, CallError> {
+        // Proof: what is sent are numbers, texts and lists of them, which JSON can hold.
+        let body = serde_json::to_vec(body).unwrap_or_default();
         self.enveloped(self.send(&Method::POST, path, &[], Some(body)).await?).await
     }
 
@@ -148,7 +151,7 @@ impl NodeClient {
         method: &Method,
         path: &str,
         query: Query<'_>,
-        body: Option<&Value>,
+        body: Option<Vec<u8>>,
     ) -> Result<OutboundResponse, CallError> {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT_LANGUAGE, HeaderValue::from_static("en-US"));
@@ -159,7 +162,7 @@ impl NodeClient {
         let body = match body {
             Some(body) => {
                 headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                OutboundBody::Full(body.to_string().into())
+                OutboundBody::Full(body.into())
             }
             None => OutboundBody::Empty,
         };

@@ -17,7 +17,7 @@ use super::{
     args::{Cli, NodeArgs},
     client::NodeClient,
     exit::{CliError, Exit},
-    keys::validate::follow,
+    keys::{task::follow_until, validate::report},
     report::Report,
     run_client,
 };
@@ -89,39 +89,46 @@ fn key_file(path: &Path, count: usize) -> Vec<String> {
     keys
 }
 
+/// A task of `total` keys that is done when it is asked for.
+fn task(total: usize, result: Value, error: Option<&str>) -> Value {
+    let mut task = json!({"is_running": false, "processed": total, "total": total, "started_at": "then"});
+    task["result"] = result;
+    if let Some(error) = error {
+        task["error"] = json!(error);
+        task["processed"] = json!(total - 1_000);
+    }
+    task
+}
+
 #[actix_web::test]
-async fn an_import_goes_in_batches_and_every_key_arrives_once() {
-    let node = NodeDouble::start(|method, path, body| {
-        assert_eq!((method, path), (&Method::POST, "/api/keys/add-multiple"));
-        assert_eq!((&body["group_id"], &body["new_key_state"]), (&json!(7), &json!("pending")));
-        let count = body["keys"].as_array().unwrap().len();
-        success(&json!({"added_count": count - 1, "ignored_count": 1, "total_in_group": 9999}))
+async fn an_import_is_one_task_to_which_every_key_goes_once() {
+    let node = NodeDouble::start(|method, path, body| match (method.as_str(), path) {
+        ("POST", "/api/keys/add-async") => {
+            assert_eq!((&body["group_id"], &body["new_key_state"]), (&json!(7), &json!("pending")));
+            assert_eq!(body["keys"].as_array().unwrap().len(), 4500);
+            success(&json!({"is_running": true, "processed": 0, "total": 4500, "started_at": "then"}))
+        }
+        ("GET", "/api/tasks/status") => success(&task(4500, json!({"added_count": 4497, "ignored_count": 3}), None)),
+        other => panic!("{other:?}"),
     });
     key_file(&node.path("a"), 3000);
     key_file(&node.path("b"), 4500);
     let line = format!("keys import default {} {} --state pending", node.path("a").display(), node.path("b").display());
     let report = node.run(&line).await.unwrap();
     assert_eq!(report.exit, Exit::Success);
-    assert_eq!(
-        report.json,
-        json!({"added_count": 4497, "ignored_count": 3, "total_in_group": 9999, "not_sent": 0, "repeated": 3000})
-    );
+    assert_eq!(report.json, json!({"added_count": 4497, "ignored_count": 3, "not_done": 0, "repeated": 3000}));
 }
 
 #[actix_web::test]
 async fn an_import_that_breaks_off_ends_in_part() {
     let node = NodeDouble::start(|_, _, body| {
-        let keys = body["keys"].as_array().unwrap();
-        if keys[0] == "sk-provider-002000" {
-            let failure = json!({"code": "DATABASE_ERROR", "message": "Database failure; see the server log"});
-            return HttpResponse::InternalServerError().json(failure);
-        }
-        success(&json!({"added_count": keys.len(), "ignored_count": 0, "total_in_group": keys.len()}))
+        assert!(body.get("new_key_state").is_none());
+        success(&task(4500, json!({"added_count": 3500, "ignored_count": 0}), Some("the node was stopped")))
     });
     key_file(&node.path("keys"), 4500);
     let report = node.run(&format!("keys import 7 {}", node.path("keys").display())).await.unwrap();
     assert_eq!(report.exit, Exit::Partial);
-    assert_eq!((&report.json["added_count"], &report.json["not_sent"]), (&json!(2000), &json!(2500)));
+    assert_eq!((&report.json["added_count"], &report.json["not_done"]), (&json!(3500), &json!(1000)));
 }
 
 #[actix_web::test]
@@ -131,9 +138,9 @@ async fn keys_are_deleted_by_id() {
             "items": [{"id": 1, "key_value": "sk-one"}, {"id": 2, "key_value": "sk-two"}],
             "pagination": {"total_pages": 1},
         })),
-        ("POST", "/api/keys/delete-multiple") => {
+        ("POST", "/api/keys/delete-async") => {
             assert_eq!(body["keys"], json!(["sk-two"]));
-            success(&json!({"deleted_count": 1, "ignored_count": 0, "total_in_group": 1}))
+            success(&task(1, json!({"deleted_count": 1, "ignored_count": 0}), None))
         }
         other => panic!("{other:?}"),
     });
@@ -218,11 +225,11 @@ async fn an_interrupt_cancels_the_validation_and_waits_for_its_end() {
         }
     };
     let task = json!({"is_running": true, "total": 9, "started_at": "then"});
-    let report = follow(&client, task, true, interrupt).await.unwrap();
+    let report = report(follow_until(&client, task, "", true, interrupt).await.unwrap());
     assert_eq!(report.exit, Exit::Partial);
     assert!(report.text.ends_with("the task did not come to its end: cancelled"), "{}", report.text);
     let replaced = json!({"is_running": true, "total": 9, "started_at": "before"});
-    let error = follow(&client, replaced, true, std::future::pending).await.unwrap_err();
+    let error = follow_until(&client, replaced, "", true, std::future::pending).await.unwrap_err();
     assert!(error.message.contains("another task"), "{error}");
 }
 

@@ -125,12 +125,11 @@ variables! {
             "ノード名。クラスター内で一意にします。"
         JOURNAL_FSYNC journal_fsync: JournalFsync = "interval" {
             values: &["never", "interval", "always"],
-            planned: true,
         }
             "日志缓冲何时落盘：由系统决定、每秒或每条记录。"
             "When the journal reaches the disk: when the system decides, every second, or with each record."
             "ジャーナルをディスクに書き込む時期：システム任せ、毎秒、またはレコードごと。"
-        JOURNAL_MAX_BYTES journal_max_bytes: u64 = "1GiB" { unit: Unit::Bytes, min: 1_048_576, planned: true }
+        JOURNAL_MAX_BYTES journal_max_bytes: u64 = "1GiB" { unit: Unit::Bytes, min: 1_048_576 }
             "日志缓冲的大小上限；写满后先丢弃最旧的请求日志。"
             "Size of the journal; when it is full the oldest request logs go first."
             "ジャーナルの最大サイズ。いっぱいになると最も古いリクエストログから破棄します。"

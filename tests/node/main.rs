@@ -37,5 +37,7 @@ mod set_ups;
 mod support;
 mod takeover;
 mod tap;
+mod tasks_crash;
+mod tasks_keys;
 mod transport;
 mod validation;

@@ -10,7 +10,7 @@ use gpt_load_schema::{
 };
 
 use super::{PoolHandle, core::PoolCore, select::SelectionRules, shared::Shared, state::Limits};
-use crate::deltas::DeltaQueue;
+use crate::{deltas::DeltaQueue, journal::Journal};
 
 /// A pool without an actor.
 pub struct BenchPool {
@@ -22,7 +22,8 @@ impl BenchPool {
     /// `keys` keys, of each hundred of which `dead` serve nobody (half of those rest, half are invalid), chosen from as
     /// `settings` say.
     pub fn new(keys: usize, dead: usize, settings: &Settings, now: Timestamp) -> Self {
-        let shared = Arc::new(Shared::new(GroupId(1), Limits::of(settings), SelectionRules::of(settings)));
+        let shared =
+            Arc::new(Shared::new(GroupId(1), Limits::of(settings), SelectionRules::of(settings), Journal::disabled()));
         let mut core = PoolCore::resume(shared.clone(), Arc::new(DeltaQueue::default()));
         // Dead and living keys are mixed, but in the same way in every run.
         let is_dead = |number: usize| number.wrapping_mul(61) % 100 < dead;

@@ -39,7 +39,7 @@ impl PoolHandle {
     /// `limit`. Looks at every key.
     pub fn due_for_validation(&self, now: Timestamp, limit: usize, may_ask: impl Fn(KeyId) -> bool) -> Vec<Candidate> {
         let snapshot = self.shared.snapshot.load();
-        let slots = snapshot.table.iter().filter(|slot| slot.resting_until() <= now);
+        let slots = snapshot.keys().filter(|slot| slot.resting_until() <= now);
         let due = slots.filter_map(|slot| Some((due_since(slot).filter(|due| *due <= now)?, slot)));
         let mut due: Vec<_> = due.filter(|(_, slot)| may_ask(slot.id())).collect();
         due.sort_by_key(|(due, slot)| (*due, slot.id()));
@@ -49,7 +49,7 @@ impl PoolHandle {
     /// Ids of the keys in this state, ascending; `None` = in any.
     pub fn ids(&self, state: Option<KeyState>) -> Vec<KeyId> {
         let snapshot = self.shared.snapshot.load();
-        let slots = snapshot.table.iter().filter(|slot| state.is_none_or(|state| slot.state() == state));
+        let slots = snapshot.keys().filter(|slot| state.is_none_or(|state| slot.state() == state));
         slots.map(|slot| slot.id()).collect()
     }
 
@@ -58,7 +58,7 @@ impl PoolHandle {
     pub fn next_doubtful(&self, last: Option<KeyId>, now: Timestamp) -> Option<Candidate> {
         let snapshot = self.shared.snapshot.load();
         let next = |is_meant: fn(KeyState) -> bool| {
-            let meant = || snapshot.table.iter().filter(|slot| is_meant(slot.state()));
+            let meant = || snapshot.keys().filter(|slot| is_meant(slot.state()));
             meant().find(|slot| last.is_none_or(|last| slot.id() > last)).or_else(|| meant().next())
         };
         let slot = next(|state| state == KeyState::Degraded).or_else(|| next(|state| !state.is_selectable()));
@@ -67,12 +67,12 @@ impl PoolHandle {
 
     /// The key for a validation that a person asks for; `None` when the pool has no such key.
     pub fn candidate(&self, id: KeyId, now: Timestamp) -> Option<Candidate> {
-        self.shared.snapshot.load().table.find(id).map(|slot| Candidate::of(slot, now))
+        self.shared.snapshot.load().key(id).map(|slot| Candidate::of(slot, now))
     }
 
     /// Hands over what a validation said.
     pub fn validated(&self, candidate: &Candidate, verdict: Verdict, asked: Asked<'_>, now: Timestamp) {
-        if let Some(slot) = self.shared.snapshot.load().table.find(candidate.id) {
+        if let Some(slot) = self.shared.snapshot.load().key(candidate.id) {
             let origin = Origin::Validation { began: self.shared.watch.failures() };
             self.shared.settle(slot.clone(), candidate.generation, verdict, asked, origin, now);
         }

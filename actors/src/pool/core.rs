@@ -28,7 +28,7 @@ use super::{
     watch::has_a_cause,
     witness::Witness,
 };
-use crate::deltas::DeltaQueue;
+use crate::{deltas::DeltaQueue, journal::Ticket};
 
 /// How long before the end of a cooldown the key is put back into its ring, which skips it until then.
 const RETURN_AHEAD: Duration = Duration::from_millis(RETURN_LEAD_MS.unsigned_abs() / 2);
@@ -41,6 +41,8 @@ pub(crate) struct PoolCore {
     shared: Arc<Shared>,
     deltas: Arc<DeltaQueue>,
     table: Table,
+    /// Slots of the table whose keys were deleted since it was last published.
+    gone: usize,
     /// Keys whose stored value does not decrypt: they exist, but can never serve.
     unreadable: BTreeSet<KeyId>,
     /// When which key needs a look: backoffs that end, cooldowns about to end. May hold times that no longer matter.
@@ -51,12 +53,15 @@ pub(crate) struct PoolCore {
     guard: Guard,
     witness: Witness,
     outdated: bool,
+    /// The outcome that is being applied, until the change that it makes takes its ticket.
+    cause: Option<(KeyId, Ticket)>,
 }
 
 impl PoolCore {
     /// Takes the pool over as its last writer published it.
     pub(crate) fn resume(shared: Arc<Shared>, deltas: Arc<DeltaQueue>) -> Self {
-        let table = shared.snapshot.load().table.clone();
+        let mut table = shared.snapshot.load().table.clone();
+        table.retain(|slot| !slot.is_gone());
         shared.count_all(&table);
         shared.tripped.store(Arc::default());
         shared.watch.set_open(false);
@@ -64,6 +69,7 @@ impl PoolCore {
             shared,
             deltas,
             table,
+            gone: 0,
             unreadable: BTreeSet::new(),
             timers: BinaryHeap::new(),
             texts: Texts::default(),
@@ -71,6 +77,7 @@ impl PoolCore {
             guard: Guard::default(),
             witness: Witness::default(),
             outdated: true,
+            cause: None,
         };
         for slot in core.table.iter() {
             let standing = slot.standing();
@@ -82,8 +89,15 @@ impl PoolCore {
     }
 
     /// Applies one outcome.
-    pub(crate) fn apply(&mut self, outcome: &Outcome) {
+    pub(crate) fn apply(&mut self, outcome: &mut Outcome) {
         self.shared.count_applied();
+        self.cause = outcome.ticket.take().map(|ticket| (outcome.slot().id(), ticket));
+        self.apply_kept(outcome);
+        // What changed nothing need not be known by anyone.
+        self.cause.take().into_iter().for_each(|(_, ticket)| ticket.settle());
+    }
+
+    fn apply_kept(&mut self, outcome: &Outcome) {
         let slot = outcome.slot();
         if slot.is_gone() {
             return;
@@ -111,7 +125,7 @@ impl PoolCore {
                 break;
             }
             self.timers.pop();
-            let Some(slot) = self.table.find(id).cloned() else { continue };
+            let Some(slot) = self.live(id) else { continue };
             if !self.tell(&slot, &Event::BackoffOver, now) {
                 self.outdated = true;
             }
@@ -131,7 +145,7 @@ impl PoolCore {
 
     /// Carries out a person's order about a key; answers whether the pool has it.
     pub(crate) fn order(&mut self, id: KeyId, event: &Event<'_>, now: Timestamp) -> bool {
-        let Some(slot) = self.table.find(id).cloned() else { return false };
+        let Some(slot) = self.live(id) else { return false };
         self.witness.forget(id);
         self.tell(&slot, event, now);
         self.watch();
@@ -142,7 +156,7 @@ impl PoolCore {
     pub(crate) fn accept_held(&mut self) -> usize {
         let held = self.guard.accept_held();
         for held in &held {
-            if let Some(slot) = self.table.find(held.key).cloned() {
+            if let Some(slot) = self.live(held.key) {
                 self.change_another(&slot, &slot.standing(), &held.transition());
             }
         }
@@ -160,6 +174,10 @@ impl PoolCore {
     pub(crate) fn adopt(&mut self, records: &[KeyRecord], all_of: Option<IdRange>) {
         let mut added = Vec::new();
         for record in records {
+            // The database has it again.
+            if self.gone > 0 && self.table.find(record.id).is_some_and(|slot| slot.is_gone()) {
+                self.sweep();
+            }
             if let Some(slot) = self.table.find(record.id).cloned() {
                 self.update(&slot, record);
             } else if let Some(slot) = Slot::new(record, &mut self.texts).map(Arc::new) {
@@ -176,7 +194,8 @@ impl PoolCore {
         if let Some((after, last)) = all_of {
             let is_in_range = |id: KeyId| after.is_none_or(|after| id > after) && last.is_none_or(|last| id <= last);
             let is_known = |id: KeyId| records.binary_search_by_key(&id, |record| record.id).is_ok();
-            let ids = self.table.iter().map(|slot| slot.id()).chain(self.unreadable.iter().copied());
+            let keys = self.table.iter().filter(|slot| !slot.is_gone());
+            let ids = keys.map(|slot| slot.id()).chain(self.unreadable.iter().copied());
             let surplus: Vec<KeyId> = ids.filter(|id| is_in_range(*id) && !is_known(*id)).collect();
             if !surplus.is_empty() {
                 self.remove(&surplus);
@@ -184,30 +203,29 @@ impl PoolCore {
         }
     }
 
-    /// Takes deleted keys out. Requests in flight may finish with them.
+    /// Takes deleted keys out: at once for the data path, from the table with the next [`PoolCore::publish`]. Requests in
+    /// flight may finish with them.
     pub(crate) fn remove(&mut self, ids: &[KeyId]) {
-        let mut gone = BTreeSet::new();
         for id in ids {
             self.deltas.forget(*id);
             self.unreadable.remove(id);
             self.guard.forget(*id);
             self.witness.forget(*id);
-            if let Some(slot) = self.table.find(*id) {
-                slot.retire();
-                if gone.insert(*id) {
-                    self.shared.recount(Some(slot.state()), None);
-                }
+            if let Some(slot) = self.table.find(*id)
+                && slot.retire()
+            {
+                self.gone += 1;
+                self.shared.recount(Some(slot.state()), None);
             }
         }
         self.shared.accounts.sweep(ids.iter().filter_map(|id| self.table.find(*id)));
         self.watch();
-        self.table.retain(|slot| !gone.contains(&slot.id()));
         self.outdated = true;
     }
 
     /// Keys of the group, those that cannot be decrypted included.
     pub(crate) fn total(&self) -> usize {
-        self.table.len() + self.unreadable.len()
+        self.table.len() - self.gone + self.unreadable.len()
     }
 
     /// Keys whose stored value does not decrypt.
@@ -223,11 +241,24 @@ impl PoolCore {
     /// Publishes the rotation as it is `now`.
     pub(crate) fn publish(&mut self, now: Timestamp) {
         self.shared.inbox.rebuilding();
+        self.sweep();
         let before = self.shared.snapshot.load_full();
         let snapshot = Snapshot::build(&self.table, &before, &self.shared.terms(), now);
         self.return_due = snapshot.nearest_return().map(|until| until - RETURN_AHEAD);
         self.shared.snapshot.store(Arc::new(snapshot));
         self.outdated = false;
+    }
+
+    /// Takes the slots of deleted keys out of the table.
+    fn sweep(&mut self) {
+        if std::mem::take(&mut self.gone) > 0 {
+            self.table.retain(|slot| !slot.is_gone());
+        }
+    }
+
+    /// The slot of a key that was not deleted.
+    fn live(&self, id: KeyId) -> Option<Arc<Slot>> {
+        self.table.find(id).filter(|slot| !slot.is_gone()).cloned()
     }
 
     fn update(&mut self, slot: &Arc<Slot>, record: &KeyRecord) {
@@ -305,7 +336,7 @@ impl PoolCore {
     /// Takes failures back, the last of which was that of `last`.
     fn take_back(&mut self, keys: &[KeyId], last: &Arc<Slot>) {
         for id in keys {
-            let Some(slot) = self.table.find(*id).cloned() else { continue };
+            let Some(slot) = self.live(*id) else { continue };
             let before = slot.standing();
             match self.guard.take_back(*id, &before, &mut self.texts) {
                 Some(transition) if Arc::ptr_eq(&slot, last) => self.change(&slot, &before, &transition),
@@ -317,7 +348,7 @@ impl PoolCore {
 
     fn release(&mut self, keys: &[KeyId]) {
         for id in keys {
-            if let Some(slot) = self.table.find(*id).cloned() {
+            if let Some(slot) = self.live(*id) {
                 let before = slot.standing();
                 self.change_another(&slot, &before, &Guard::released(&before));
             }
@@ -363,12 +394,14 @@ impl PoolCore {
     fn change(&mut self, slot: &Arc<Slot>, before: &Standing, transition: &Transition) {
         let after = &transition.standing;
         if after.health != before.health || transition.failures != 0 || transition.reset_failures {
-            self.deltas.push(KeyDelta {
+            let delta = KeyDelta {
                 id: slot.id(),
                 health: after.health.clone(),
                 failures: transition.failures,
                 reset_failures: transition.reset_failures,
-            });
+            };
+            let ticket = self.cause.take_if(|(key, _)| *key == slot.id()).map(|(_, ticket)| ticket);
+            self.deltas.push_for(delta, ticket);
         }
         slot.count_failures(transition.failures, transition.reset_failures);
         let seen = (slot.rotation(), slot.resting_until());

@@ -14,6 +14,7 @@ use gpt_load_schema::time::Timestamp;
 use parking_lot::Mutex;
 
 use super::{Asked, Verdict, slot::Slot, state::Event, watch::Alarm};
+use crate::journal::Ticket;
 
 /// Who made the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +46,8 @@ pub(crate) struct Outcome {
     pub(crate) alarm: Option<Alarm>,
     /// Whether it is only told as a sample of the successes: to the key it means nothing.
     is_sample: bool,
+    /// Its record in the journal.
+    pub(crate) ticket: Option<Ticket>,
 }
 
 impl Outcome {
@@ -59,7 +62,7 @@ impl Outcome {
     ) -> Self {
         slot.outcome_queued();
         let (upstream, model) = (asked.upstream.clone(), asked.model.into());
-        Self { slot, generation, verdict, upstream, model, origin, at, alarm: None, is_sample: false }
+        Self { slot, generation, verdict, upstream, model, origin, at, alarm: None, is_sample: false, ticket: None }
     }
 
     /// A success of a key in good standing, which need not know of it: it leaves no trace on the slot.
@@ -72,7 +75,7 @@ impl Outcome {
         at: Timestamp,
     ) -> Self {
         let (upstream, model) = (asked.upstream.clone(), asked.model.into());
-        Self { slot, generation, verdict, upstream, model, origin, at, alarm: None, is_sample: true }
+        Self { slot, generation, verdict, upstream, model, origin, at, alarm: None, is_sample: true, ticket: None }
     }
 
     pub(crate) fn slot(&self) -> &Arc<Slot> {
@@ -120,10 +123,14 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// Queues an outcome; answers whether the actor has to be nudged, which is so once per drain.
-    pub(crate) fn push(&self, outcome: Outcome) -> bool {
+    /// Queues an outcome, once `keep` has kept it: outcomes are applied in the order of the journal. Answers whether the
+    /// actor has to be nudged, which is so once per drain.
+    pub(crate) fn push(&self, mut outcome: Outcome, keep: impl FnOnce(&mut Outcome)) -> bool {
         self.waiting.fetch_add(1, Ordering::Relaxed);
-        self.arrived.lock().push(outcome);
+        let mut arrived = self.arrived.lock();
+        keep(&mut outcome);
+        arrived.push(outcome);
+        drop(arrived);
         !self.nudged.swap(true, Ordering::AcqRel)
     }
 

@@ -12,6 +12,7 @@ mod chance;
 pub(crate) mod core;
 mod guard;
 pub(crate) mod inbox;
+pub(crate) mod kept;
 mod lease;
 mod ledger;
 mod memory;
@@ -292,7 +293,7 @@ impl PoolHandle {
     /// What only the database knows of a key (hash, notes, counters, dates) is empty in the records.
     pub fn out_of_rotation(&self, limit: usize, now: Timestamp) -> Vec<KeyRecord> {
         let snapshot = self.shared.snapshot.load();
-        let out = snapshot.table.iter().filter(|slot| !slot.state().is_selectable() || slot.resting_until() > now);
+        let out = snapshot.keys().filter(|slot| !slot.state().is_selectable() || slot.resting_until() > now);
         out.take(limit).map(|slot| slot.record(self.shared.group)).collect()
     }
 

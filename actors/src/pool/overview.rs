@@ -52,7 +52,7 @@ pub struct Part {
 impl PoolHandle {
     /// The key as it is now; `None` when the pool has no such key.
     pub fn key(&self, id: KeyId, now: Timestamp) -> Option<LiveKey> {
-        self.shared.snapshot.load().table.find(id).map(|slot| self.live(slot, now))
+        self.shared.snapshot.load().key(id).map(|slot| self.live(slot, now))
     }
 
     /// The pool as it is now. Looks at every key, so it is not for the hot path.
@@ -66,7 +66,7 @@ impl PoolHandle {
             keys: Vec::new(),
             matching: 0,
         };
-        for slot in snapshot.table.iter() {
+        for slot in snapshot.keys() {
             let state = slot.state();
             overview.count(slot, state, slot.away_until(&terms, now), now);
             if part.state.is_none_or(|wanted| wanted == state) {

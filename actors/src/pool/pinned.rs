@@ -59,7 +59,7 @@ impl PoolHandle {
         terms: &Terms,
         now: Timestamp,
     ) -> Result<(&'a Arc<Slot>, Option<Seat>), Withheld> {
-        let slot = snapshot.table.find(id).filter(|slot| !slot.is_gone()).ok_or(Withheld::Gone)?;
+        let slot = snapshot.key(id).ok_or(Withheld::Gone)?;
         if slot.rotation() == Rotation::Out {
             let until = slot.standing().health.disabled_until.filter(|_| slot.state() == KeyState::Disabled);
             return Err(Withheld::Out { state: slot.state(), until });

@@ -13,6 +13,7 @@ use super::{
     Announced, Asked, Consequence, TrippedGuard, Verdict,
     accounts::Accounts,
     inbox::{Inbox, Origin, Outcome},
+    kept::Kept,
     ledger::Ledger,
     select::{SelectionRules, Terms},
     slot::Slot,
@@ -21,6 +22,7 @@ use super::{
     table::Table,
     watch::{Alarm, Watch, has_a_cause},
 };
+use crate::journal::{Journal, Kind, Ticket};
 
 /// Wakes whoever drains the inbox.
 pub(crate) type Nudge = Box<dyn Fn() + Send + Sync>;
@@ -37,6 +39,7 @@ pub(crate) struct Shared {
     /// The provider announces its limits, and does so per model.
     announces: [AtomicBool; 2],
     pub(crate) watch: Arc<Watch>,
+    journal: Arc<Journal>,
     nudge: Mutex<Option<Nudge>>,
     counts: [AtomicI64; KeyState::ALL.len()],
     applied: AtomicU64,
@@ -46,7 +49,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(group: GroupId, limits: Limits, selection: SelectionRules) -> Self {
+    pub(crate) fn new(group: GroupId, limits: Limits, selection: SelectionRules, journal: Arc<Journal>) -> Self {
         Self {
             group,
             selection: ArcSwap::from_pointee(selection),
@@ -57,6 +60,7 @@ impl Shared {
             accounts: Accounts::default(),
             announces: Default::default(),
             watch: Arc::default(),
+            journal,
             nudge: Mutex::new(None),
             counts: Default::default(),
             applied: AtomicU64::new(0),
@@ -142,7 +146,23 @@ impl Shared {
             News::Sample => Outcome::sample(slot, generation, verdict, asked, origin, now),
             News::Whole => self.mark(Outcome::new(slot, generation, verdict, asked, origin, now)),
         };
-        if self.inbox.push(outcome)
+        self.queue(outcome, |outcome| {
+            if !outcome.is_sample() {
+                outcome.ticket = Some(self.journal.append(Kind::Outcome, &Kept::of(self.group, outcome)));
+            }
+        });
+    }
+
+    /// Yields an outcome that an earlier process has kept but not stored. One of a key that is gone has nobody to go to.
+    pub(crate) fn settle_kept(&self, kept: Kept<'_>, ticket: Ticket) {
+        let slot = self.snapshot.load().table.find(kept.key()).cloned();
+        let Some(slot) = slot else { return ticket.settle() };
+        let outcome = self.mark(kept.outcome(slot, self.watch.failures()));
+        self.queue(outcome, |outcome| outcome.ticket = Some(ticket));
+    }
+
+    fn queue(&self, outcome: Outcome, keep: impl FnOnce(&mut Outcome)) {
+        if self.inbox.push(outcome, keep)
             && let Some(nudge) = &*self.nudge.lock()
         {
             nudge();

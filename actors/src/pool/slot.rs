@@ -303,9 +303,9 @@ impl Slot {
         }
     }
 
-    /// The key was deleted; requests in flight may finish with it.
-    pub(crate) fn retire(&self) {
-        self.marks.fetch_or(GONE, Ordering::AcqRel);
+    /// The key was deleted; requests in flight may finish with it. Answers whether this is news.
+    pub(crate) fn retire(&self) -> bool {
+        self.marks.fetch_or(GONE, Ordering::AcqRel) & GONE == 0
     }
 
     pub(crate) fn outcome_queued(&self) {

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use gpt_load_schema::time::Timestamp;
+use gpt_load_schema::{ids::KeyId, time::Timestamp};
 
 use super::{
     chance,
@@ -100,6 +100,16 @@ impl Snapshot {
             order,
             table: table.clone(),
         }
+    }
+
+    /// Every key that was not deleted meanwhile, by ascending id.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &Arc<Slot>> {
+        self.table.iter().filter(|slot| !slot.is_gone())
+    }
+
+    /// The key with this id, unless it was deleted meanwhile.
+    pub(crate) fn key(&self, id: KeyId) -> Option<&Arc<Slot>> {
+        self.table.find(id).filter(|slot| !slot.is_gone())
     }
 
     /// The rotation for a model.

@@ -16,7 +16,7 @@ use super::{
     state::{GuardLimits, Limits},
     *,
 };
-use crate::deltas::DeltaQueue;
+use crate::{deltas::DeltaQueue, journal::Journal};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 const FIRST: Want<'static> = Want { first_attempt: true, ..RETRY };
@@ -46,7 +46,7 @@ impl Pool {
             validation_interval: Duration::from_secs(3600),
             guard: None,
         };
-        let shared = Arc::new(Shared::new(GroupId(1), limits, rules));
+        let shared = Arc::new(Shared::new(GroupId(1), limits, rules, Journal::disabled()));
         let deltas = Arc::new(DeltaQueue::default());
         let mut core = PoolCore::resume(shared.clone(), deltas.clone());
         core.adopt(records, None);
@@ -92,8 +92,8 @@ impl Pool {
     fn apply(&mut self, now: Timestamp) {
         self.core.heed_limits();
         self.shared.inbox.take_arrived();
-        while let Some(outcome) = self.shared.inbox.next() {
-            self.core.apply(&outcome);
+        while let Some(mut outcome) = self.shared.inbox.next() {
+            self.core.apply(&mut outcome);
         }
         self.core.advance(now);
         self.core.publish(now);
@@ -197,7 +197,7 @@ fn every_lease_yields_one_outcome_whatever_happens_to_it() {
     pool.apply(NOW);
     assert_eq!(pool.shared.applied(), THREADS * EACH);
     assert_eq!(pool.shared.inbox.waiting(), 0);
-    let failures: i64 = pool.deltas.take(usize::MAX).iter().map(|delta| delta.failures).sum();
+    let failures: i64 = pool.deltas.take(usize::MAX).deltas.iter().map(|delta| delta.failures).sum();
     assert_eq!(failures.unsigned_abs(), THREADS * EACH / 4);
     let snapshot = pool.shared.snapshot.load();
     assert!(snapshot.table.iter().all(|slot| slot.in_flight() == 0));
@@ -215,7 +215,7 @@ fn a_refused_key_is_out_before_its_actor_knows() {
     let out = pool.handle.out_of_rotation(10, NOW);
     assert_eq!(out.iter().map(|key| key.id.0).collect::<Vec<_>>(), [1]);
     assert_eq!(out[0].health.last_class.as_deref(), Some("key_invalid"));
-    let [delta] = &pool.deltas.take(9)[..] else { panic!("one change") };
+    let [delta] = &pool.deltas.take(9).deltas[..] else { panic!("one change") };
     assert_eq!((delta.id, delta.health.state, delta.failures), (KeyId(1), KeyState::Invalid, 1));
 }
 
@@ -289,8 +289,8 @@ fn a_key_that_was_just_degraded_still_serves() {
     let lease = pool.checkout(&FIRST, NOW).expect("a key is usable");
     pool.settle(lease, OutcomeClass::KeyForbidden, None, NOW);
     pool.shared.inbox.take_arrived();
-    let outcome = pool.shared.inbox.next().expect("the failure waits");
-    pool.core.apply(&outcome);
+    let mut outcome = pool.shared.inbox.next().expect("the failure waits");
+    pool.core.apply(&mut outcome);
     assert_eq!(pool.handle.counts().degraded, 1);
     let leases: Vec<_> =
         [FIRST, FIRST, RETRY].iter().map(|want| pool.checkout(want, NOW).map(|key| key.id())).collect();
@@ -320,7 +320,7 @@ fn outcomes_of_an_earlier_generation_count_for_nothing() {
     pool.apply(NOW);
     assert_eq!(pool.handle.counts().active, 1);
     assert_eq!(pool.next(), 1);
-    assert_eq!(pool.deltas.take(9), []);
+    assert_eq!(pool.deltas.take(9).deltas, []);
 }
 
 #[test]
@@ -334,7 +334,7 @@ fn a_restored_key_forgets_the_change_that_was_on_its_way() {
     pool.core.adopt(&[restored], None);
     pool.core.publish(NOW);
     assert_eq!((pool.handle.counts().active, pool.next()), (1, 1));
-    assert_eq!(pool.deltas.take(9), []);
+    assert_eq!(pool.deltas.take(9).deltas, []);
 }
 
 #[test]
@@ -344,7 +344,7 @@ fn a_success_behind_a_failure_keeps_its_place() {
     pool.settle(first.expect("usable"), OutcomeClass::KeyForbidden, None, NOW);
     pool.settle(second.expect("usable"), OutcomeClass::Success, None, NOW);
     pool.apply(NOW);
-    let [delta] = &pool.deltas.take(9)[..] else { panic!("one change") };
+    let [delta] = &pool.deltas.take(9).deltas[..] else { panic!("one change") };
     assert_eq!((delta.health.state, delta.health.consecutive_failures, delta.failures), (KeyState::Active, 0, 1));
 }
 
@@ -358,7 +358,7 @@ fn deleted_keys_leave_and_their_leases_end_quietly() {
     pool.settle(lease, OutcomeClass::KeyInvalid, None, NOW);
     pool.apply(NOW);
     assert_eq!((pool.core.total(), pool.handle.counts().total()), (2, 2));
-    assert_eq!(pool.deltas.take(9), []);
+    assert_eq!(pool.deltas.take(9).deltas, []);
     assert_eq!((0..4).map(|_| pool.next()).collect::<Vec<_>>(), [2, 3, 2, 3]);
 }
 

@@ -1,18 +1,27 @@
 //! Commits log rows, key changes and owners of resources in batches; keeps a batch until the database has it.
 
-use std::{collections::VecDeque, future::Future, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet, VecDeque},
+    future::Future,
+    sync::Arc,
+};
 
 use gpt_load_cluster::{Epoch, lease::Lease};
 use gpt_load_schema::{
+    ids::KeyId,
     log::RequestLog,
     resource::Resource,
-    store::{KeyDelta, Store, StoreError, StoreResult, Writer},
+    store::{KeyDelta, OutcomeProofs, Store, StoreError, StoreResult, Writer},
     time::Timestamp,
 };
 use parking_lot::Mutex;
 
 use super::logs::LogQueue;
-use crate::{deltas::DeltaQueue, resources::Resources};
+use crate::{
+    deltas::{Changes, DeltaQueue},
+    journal::{Journal, Ticket},
+    resources::Resources,
+};
 
 /// Rows and changes of one transaction, each at most.
 const BATCH: usize = 5_000;
@@ -22,9 +31,14 @@ const BATCH_BYTES: usize = 16 << 20;
 const REFUSALS: u32 = 3;
 
 /// What one transaction stores.
+#[derive(Default)]
 struct Batch {
     deltas: Vec<KeyDelta>,
+    /// The outcomes that made `deltas`.
+    outcomes: Vec<(KeyId, Ticket)>,
     logs: Vec<RequestLog>,
+    /// One for each of `logs`.
+    rows: Vec<Ticket>,
     resources: Vec<Resource>,
 }
 
@@ -42,11 +56,33 @@ impl Batch {
         };
         let deltas = self.deltas.split_at(share(self.deltas.len()));
         let logs = self.logs.split_at(share(self.logs.len()));
+        let rows = self.rows.split_at(logs.0.len());
         let resources = self.resources.split_at(share(self.resources.len()));
-        [
-            Self { deltas: deltas.0.to_vec(), logs: logs.0.to_vec(), resources: resources.0.to_vec() },
-            Self { deltas: deltas.1.to_vec(), logs: logs.1.to_vec(), resources: resources.1.to_vec() },
-        ]
+        let outcomes_of = |deltas: &[KeyDelta]| {
+            let keys: HashSet<KeyId> = deltas.iter().map(|delta| delta.id).collect();
+            self.outcomes.iter().filter(|(key, _)| keys.contains(key)).cloned().collect()
+        };
+        [(deltas.0, logs.0, rows.0, resources.0), (deltas.1, logs.1, rows.1, resources.1)].map(
+            |(deltas, logs, rows, resources)| Self {
+                outcomes: outcomes_of(deltas),
+                deltas: deltas.to_vec(),
+                logs: logs.to_vec(),
+                rows: rows.to_vec(),
+                resources: resources.to_vec(),
+            },
+        )
+    }
+
+    /// Up to which outcome of each key the batch says what became of it.
+    fn proofs(&self, node: Option<&str>) -> OutcomeProofs {
+        let mut positions = BTreeMap::new();
+        for (key, ticket) in &self.outcomes {
+            if let Some(position) = ticket.position() {
+                let last = positions.entry(*key).or_insert(position);
+                *last = position.max(*last);
+            }
+        }
+        OutcomeProofs { node: node.unwrap_or_default().to_owned(), positions: positions.into_iter().collect() }
     }
 }
 
@@ -64,6 +100,7 @@ pub(crate) struct Committer {
     logs: Arc<LogQueue>,
     deltas: Arc<DeltaQueue>,
     resources: Arc<Resources>,
+    journal: Arc<Journal>,
     unfinished: Mutex<Unfinished>,
     /// Held by the commit under way.
     turn: tokio::sync::Mutex<()>,
@@ -76,8 +113,18 @@ impl Committer {
         logs: Arc<LogQueue>,
         deltas: Arc<DeltaQueue>,
         resources: Arc<Resources>,
+        journal: Arc<Journal>,
     ) -> Arc<Self> {
-        Arc::new(Self { store, lease, logs, deltas, resources, unfinished: Mutex::default(), turn: Default::default() })
+        Arc::new(Self {
+            store,
+            lease,
+            logs,
+            deltas,
+            resources,
+            journal,
+            unfinished: Mutex::default(),
+            turn: Default::default(),
+        })
     }
 
     /// Runs `write` under the current epoch, once more under a new one when the database has seen a greater.
@@ -140,8 +187,9 @@ impl Committer {
         while let Some(batch) = self.next_batch() {
             let stored = {
                 let (batch, now) = (&batch, Timestamp::now());
+                let proofs = &batch.proofs(self.journal.node());
                 self.write(|writer| async move {
-                    writer.commit_with(&batch.deltas, &batch.logs, &batch.resources, now).await
+                    writer.commit_with(&batch.deltas, &batch.logs, &batch.resources, proofs, now).await
                 })
                 .await
             };
@@ -182,11 +230,9 @@ impl Committer {
     fn next_batch(&self) -> Option<Arc<Batch>> {
         let mut unfinished = self.unfinished.lock();
         if unfinished.batches.is_empty() {
-            let batch = Batch {
-                deltas: self.deltas.take(BATCH),
-                logs: self.logs.take(BATCH, BATCH_BYTES),
-                resources: self.resources.take(BATCH),
-            };
+            let Changes { deltas, tickets } = self.deltas.take(BATCH);
+            let (logs, rows) = self.logs.take(BATCH, BATCH_BYTES);
+            let batch = Batch { deltas, outcomes: tickets, logs, rows, resources: self.resources.take(BATCH) };
             if batch.len() == 0 {
                 return None;
             }
@@ -197,6 +243,8 @@ impl Committer {
 
     fn finish(&self, unfinished: &mut Unfinished, batch: &Batch) {
         self.deltas.done(&batch.deltas);
+        let outcomes = batch.outcomes.iter().map(|(_, ticket)| ticket);
+        outcomes.chain(&batch.rows).cloned().for_each(Ticket::settle);
         self.resources.done(&batch.resources);
         unfinished.batches.pop_front();
         if unfinished.batches.is_empty() {
@@ -232,7 +280,9 @@ mod tests {
             let batch = Batch {
                 deltas: vec![delta.clone(); deltas],
                 logs: (0..logs).map(log_row).collect(),
+                rows: (0..logs).map(|_| Ticket::default()).collect(),
                 resources: vec![resource.clone(); resources],
+                ..Batch::default()
             };
             let halves = batch.halves();
             assert!(halves.iter().all(|half| half.len() < batch.len()), "{deltas} {logs} {resources}");

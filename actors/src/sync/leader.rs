@@ -19,6 +19,7 @@ use crate::{
     groups::{Arrange, Directory, Groups, Member, Publish},
     pool::core::IdRange,
     respawn::{Gone, Link},
+    tasks::Tasks,
 };
 
 /// Keys read, or added, at a time.
@@ -34,6 +35,7 @@ pub(crate) struct Leader {
     pub(crate) directory: Arc<Directory>,
     pub(crate) groups: Arc<Link<Groups>>,
     pub(crate) jobs: Arc<JobQueue>,
+    pub(crate) tasks: Tasks,
 }
 
 impl From<Gone> for StoreError {
@@ -43,9 +45,10 @@ impl From<Gone> for StoreError {
 }
 
 impl Leader {
-    /// Makes the built-in policies in a new database, fills all pools, then publishes.
+    /// Makes the built-in policies in a new database, takes up the record of the task, fills all pools, then publishes.
     pub(crate) async fn start(&self) -> StoreResult<()> {
         self.make_default_policies().await?;
+        self.tasks.resume(self.store.task().await?, Timestamp::now());
         self.reload().await
     }
 
@@ -74,7 +77,7 @@ impl Leader {
         for member in self.directory.members().iter() {
             self.resync(member.group.id).await?;
         }
-        Ok(())
+        self.keep_task().await
     }
 
     /// Deletes a few log rows past their retention and resources past their time; answers whether there may be more.
@@ -115,6 +118,15 @@ impl Leader {
             }
             Command::DeleteKeys(group, which) => self.doubt_on_error(group, self.delete_keys(group, &which).await),
             Command::RestoreKeys(group, which) => self.doubt_on_error(group, self.restore_keys(group, &which).await),
+            Command::AddBatch { group, values, state, source } => {
+                self.doubt_on_error(group, self.add_batch(group, &values, state, source).await)
+            }
+            Command::DeleteBatch(group, which) => self.doubt_on_error(group, self.delete_batch(group, &which).await),
+            Command::RestoreBatch(group, which) => self.doubt_on_error(group, self.restore_batch(group, &which).await),
+            Command::ShowKeys(group) => {
+                let total = self.adopt(&self.member(group)?, Vec::new(), None, false).await?;
+                Ok(Reply::Changed { count: 0, total })
+            }
             Command::OrderKey(group, key, order) => self.order_key(group, key, order).await,
             Command::AcceptHeld(group) => self.accept_held(group).await,
             Command::UpdateKey(group, key, traits) => {
@@ -185,7 +197,7 @@ impl Leader {
         source: KeySource,
     ) -> Result<Reply, CommandError> {
         let member = self.member(group)?;
-        let state = state.or_else(|| member.settings.new_key_state.parse().ok()).unwrap_or(KeyState::Pending);
+        let state = first_state(&member, state);
         let (mut added, mut ignored) = (0, 0);
         for values in values.chunks(KEY_BATCH as usize) {
             let now = Timestamp::now();
@@ -210,7 +222,8 @@ impl Leader {
         let ids: Vec<KeyId> =
             self.committer.write(|writer| async move { writer.delete_keys(group, which).await }).await?;
         let changed = count(ids.len());
-        let total = member.link.ask(Remove { ids: Arc::new(ids) }).await.map_err(StoreError::from)?;
+        let total =
+            member.link.ask(Remove { ids: Arc::new(ids), more_follow: false }).await.map_err(StoreError::from)?;
         Ok(Reply::Changed { count: changed, total: count(total) })
     }
 
@@ -224,6 +237,52 @@ impl Leader {
         let changed = count(keys.len());
         let total = self.adopt(&member, keys, None, false).await?;
         Ok(Reply::Changed { count: changed, total })
+    }
+
+    async fn add_batch(
+        &self,
+        group: GroupId,
+        values: &[Secret],
+        state: Option<KeyState>,
+        source: KeySource,
+    ) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        let (state, now) = (first_state(&member, state), Timestamp::now());
+        let inserted = self
+            .committer
+            .write(|writer| async move { writer.insert_keys(group, values, state, source, now).await })
+            .await?;
+        let (added, ignored) = (count(inserted.keys.len()), inserted.ignored);
+        let total = self.adopt(&member, inserted.keys, None, true).await?;
+        Ok(Reply::Added { added, ignored, total })
+    }
+
+    async fn delete_batch(&self, group: GroupId, which: &KeySelector) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        self.settle(&member).await?;
+        let ids = self.committer.write(|writer| async move { writer.delete_some_keys(group, which).await }).await?;
+        let deleted = count(ids.len());
+        let remove = Remove { ids: Arc::new(ids), more_follow: true };
+        let total = member.link.ask(remove).await.map_err(StoreError::from)?;
+        Ok(Reply::Changed { count: deleted, total: count(total) })
+    }
+
+    async fn restore_batch(&self, group: GroupId, which: &KeySelector) -> Result<Reply, CommandError> {
+        let member = self.member(group)?;
+        self.settle(&member).await?;
+        let now = Timestamp::now();
+        let keys =
+            self.committer.write(|writer| async move { writer.restore_some_keys(group, which, now).await }).await?;
+        let restored = count(keys.len());
+        let total = self.adopt(&member, keys, None, true).await?;
+        Ok(Reply::Changed { count: restored, total })
+    }
+
+    /// Brings the record of the task into the database.
+    pub(crate) async fn keep_task(&self) -> StoreResult<()> {
+        let Some(task) = self.tasks.latest() else { return Ok(()) };
+        let (task, now) = (&task, Timestamp::now());
+        self.committer.write(|writer| async move { writer.put_task(task, now).await }).await
     }
 
     /// What the order makes of the key stands at once in the pool; it is stored before the answer.
@@ -319,4 +378,9 @@ impl Leader {
 
 fn count(items: usize) -> i64 {
     i64::try_from(items).unwrap_or(i64::MAX)
+}
+
+/// The state in which new keys of a group begin.
+fn first_state(member: &Member, wanted: Option<KeyState>) -> KeyState {
+    wanted.or_else(|| member.settings.new_key_state.parse().ok()).unwrap_or(KeyState::Pending)
 }

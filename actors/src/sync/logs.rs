@@ -8,10 +8,13 @@ use std::{
 use gpt_load_schema::log::RequestLog;
 use parking_lot::Mutex;
 
+use crate::journal::Ticket;
+
 /// Memory for waiting rows.
 pub(crate) const DEFAULT_MAX_BYTES: usize = 256 * 1024 * 1024;
 
-/// The waiting rows, bounded by their memory: when it is used up the oldest rows go, and are counted.
+/// The waiting rows, bounded by their memory: when it is used up the oldest rows wait in the journal alone; without one
+/// they go, and are counted.
 pub(crate) struct LogQueue {
     inner: Mutex<Inner>,
     max_bytes: usize,
@@ -22,7 +25,7 @@ pub(crate) struct LogQueue {
 
 #[derive(Default)]
 struct Inner {
-    rows: VecDeque<RequestLog>,
+    rows: VecDeque<(RequestLog, Ticket)>,
     bytes: usize,
 }
 
@@ -38,32 +41,37 @@ impl LogQueue {
     }
 
     /// Queues a row; answers how many wait for a commit.
-    pub(crate) fn push(&self, row: RequestLog) -> usize {
+    pub(crate) fn push(&self, row: RequestLog, ticket: Ticket) -> usize {
         let size = size_of_row(&row);
         let mut inner = self.inner.lock();
-        inner.rows.push_back(row);
+        inner.rows.push_back((row, ticket));
         inner.bytes += size;
         self.waiting.fetch_add(1, Ordering::Relaxed);
         while inner.bytes > self.max_bytes {
-            let Some(oldest) = inner.rows.pop_front() else { break };
+            let Some((oldest, ticket)) = inner.rows.pop_front() else { break };
             inner.bytes -= size_of_row(&oldest);
-            self.lost(1);
+            if ticket.spill() {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
+            } else {
+                self.lost(1);
+            }
         }
         inner.rows.len()
     }
 
     /// Takes the oldest rows for a commit: at most `limit`, and no more than fit into `max_bytes`, but at least one.
-    pub(crate) fn take(&self, limit: usize, max_bytes: usize) -> Vec<RequestLog> {
+    pub(crate) fn take(&self, limit: usize, max_bytes: usize) -> (Vec<RequestLog>, Vec<Ticket>) {
         let inner = &mut *self.inner.lock();
         let mut bytes = 0;
-        let fits = |row: &&RequestLog| {
+        let fits = |(row, _): &&(RequestLog, Ticket)| {
             bytes += size_of_row(row);
             bytes <= max_bytes
         };
         let fitting = inner.rows.iter().take(limit).take_while(fits).count();
-        let rows: Vec<RequestLog> = inner.rows.drain(..fitting.max(1).min(inner.rows.len())).collect();
+        let (rows, tickets): (Vec<RequestLog>, Vec<Ticket>) =
+            inner.rows.drain(..fitting.max(1).min(inner.rows.len())).unzip();
         inner.bytes -= rows.iter().map(size_of_row).sum::<usize>();
-        rows
+        (rows, tickets)
     }
 
     /// Rows that no commit holds yet.
@@ -121,23 +129,23 @@ mod tests {
         let size = size_of_row(&log_row(0));
         let queue = LogQueue::new(size * 3);
         for number in 0..5 {
-            queue.push(log_row(number));
+            queue.push(log_row(number), Ticket::default());
         }
         assert_eq!(queue.counts(), (3, 0, 2));
-        let kept: Vec<i64> = queue.take(9, usize::MAX).iter().map(|row| row.duration_ms).collect();
+        let kept: Vec<i64> = queue.take(9, usize::MAX).0.iter().map(|row| row.duration_ms).collect();
         assert_eq!(kept, [2, 3, 4]);
         queue.stored(3);
         assert_eq!(queue.counts(), (0, 3, 2));
-        assert_eq!((queue.push(log_row(5)), queue.len()), (1, 1));
+        assert_eq!((queue.push(log_row(5), Ticket::default()), queue.len()), (1, 1));
     }
 
     #[test]
     fn large_rows_are_taken_a_few_at_a_time() {
         let size = size_of_row(&log_row(0));
         let queue = LogQueue::new(usize::MAX);
-        (0..5).for_each(|number| _ = queue.push(log_row(number)));
+        (0..5).for_each(|number| _ = queue.push(log_row(number), Ticket::default()));
         let taken = [(9, size * 2), (1, size * 9), (9, 0), (9, size * 9), (9, size * 9)];
-        assert_eq!(taken.map(|(limit, bytes)| queue.take(limit, bytes).len()), [2, 1, 1, 1, 0]);
+        assert_eq!(taken.map(|(limit, bytes)| queue.take(limit, bytes).0.len()), [2, 1, 1, 1, 0]);
         assert_eq!(queue.inner.lock().bytes, 0);
     }
 }

@@ -1,6 +1,7 @@
 //! The one writer of the database: carries out management writes in order and commits what the data path leaves behind.
 
 pub(crate) mod commit;
+pub(crate) mod kept_row;
 pub(crate) mod leader;
 pub(crate) mod logs;
 mod policies;
@@ -8,7 +9,10 @@ mod policies;
 use std::{
     collections::VecDeque,
     mem,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -20,7 +24,7 @@ use tokio::sync::oneshot;
 use self::leader::Leader;
 use crate::{
     commands::{Command, CommandError, Reply},
-    respawn::Lifeline,
+    respawn::{Lifeline, Link},
     validation::Validation,
 };
 
@@ -57,6 +61,8 @@ pub(crate) enum Job {
     Flush(Answer<Result<(), CommandError>>),
     /// Commit what waits, unless the database is known to be down.
     Commit,
+    /// Bring the record of the task into the database.
+    KeepTask,
     /// Delete some log rows and resources whose time is over.
     Prune,
     /// Compare a group's pool with the database.
@@ -104,6 +110,48 @@ impl JobQueue {
 
     fn pop(&self) -> Option<Job> {
         self.jobs.lock().as_mut()?.pop_front()
+    }
+}
+
+/// Where management writes go in. Cheap to clone.
+#[derive(Clone, Default)]
+pub(crate) struct Orders {
+    pub(crate) jobs: Arc<JobQueue>,
+    pub(crate) sync: Arc<Link<SyncActor>>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Orders {
+    /// Queues work.
+    pub(crate) fn queue(&self, job: Job) {
+        self.jobs.push(job);
+        self.sync.nudge(Pump);
+    }
+
+    /// Queues work unless its like waits already.
+    pub(crate) fn queue_once(&self, job: Job) {
+        if self.jobs.push_once(job) {
+            self.sync.nudge(Pump);
+        }
+    }
+
+    /// Carries out a management write.
+    pub(crate) async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
+        if self.is_stopping() {
+            return Err(CommandError::NoLeader);
+        }
+        let (answer, reply) = oneshot::channel();
+        self.queue(Job::Execute(command, answer));
+        reply.await.unwrap_or(Err(CommandError::NoLeader))
+    }
+
+    /// From now on no management write is taken; answers whether it was so before.
+    pub(crate) fn stop(&self) -> bool {
+        self.stopping.swap(true, Ordering::AcqRel)
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
     }
 }
 
@@ -228,6 +276,12 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
                 tracing::warn!(%error, waiting, "outcomes and log rows wait for the database");
             }
             return Done::Committed { is_down: result.is_err() };
+        }
+        Job::KeepTask => {
+            if let Err(error) = leader.keep_task().await {
+                tracing::warn!(%error, "the record of the task is stored later");
+                return Done::Again(Job::KeepTask, RESYNC_AGAIN);
+            }
         }
         Job::Prune => match leader.prune().await {
             Ok(true) => return Done::Again(Job::Prune, Duration::from_millis(10)),

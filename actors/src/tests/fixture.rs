@@ -20,6 +20,7 @@ use uuid::Uuid;
 
 use crate::{
     commands::{Command, Reply},
+    journal::{Fsync, Journal, JournalOptions},
     pool::{KeyLease, PoolHandle, Verdict, Want},
     routing::{RoutingSink, RoutingTable, SettingsSource},
     runtime::Runtime,
@@ -38,11 +39,15 @@ impl Node {
         Self::start_in(tempfile::tempdir().expect("a temporary directory")).await
     }
 
-    async fn start_in(dir: TempDir) -> Self {
+    /// A node with its database and its journal in `dir`.
+    pub(crate) async fn start_in(dir: TempDir) -> Self {
         let path = dir.path().join("gpt-load.db");
         let store = Store::open(path.to_str().expect("a UTF-8 path"), None).await.expect("the store opens");
         let sink = Arc::new(Sink::default());
-        let runtime = Runtime::start(store.clone(), Arc::new(Fixed), sink.clone()).await.expect("the actors start");
+        let options = JournalOptions { folder: dir.path().join("journal"), fsync: Fsync::Never, max_bytes: 256 << 20 };
+        let journal = Journal::open(options).expect("the journal opens");
+        let runtime = Runtime::start_journaled(store.clone(), Arc::new(Fixed), sink.clone(), journal);
+        let runtime = runtime.await.expect("the actors start");
         Self { runtime, store, sink, dir }
     }
 

@@ -7,6 +7,7 @@ mod orders;
 mod outcomes;
 mod panics;
 mod policies;
+mod replay;
 mod resources;
 mod rows;
 

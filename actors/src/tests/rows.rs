@@ -16,6 +16,7 @@ use super::fixture::{Node, add, log_row};
 use crate::{
     commands::Reply,
     deltas::DeltaQueue,
+    journal::{Journal, Ticket},
     resources::Resources,
     sync::{commit::Committer, logs::LogQueue},
 };
@@ -81,10 +82,11 @@ async fn nothing_is_lost_or_doubled_while_nothing_can_be_written() {
         logs.clone(),
         deltas.clone(),
         Arc::new(Resources::new(node.store.clone())),
+        Journal::disabled(),
     );
     let fail = || {
         deltas.push(KeyDelta { id, health: KeyHealth::new(KeyState::Degraded), failures: 1, reset_failures: false });
-        logs.push(log_row(1));
+        logs.push(log_row(1), Ticket::default());
     };
     fail();
     for _ in 0..3 {

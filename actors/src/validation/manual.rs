@@ -246,7 +246,7 @@ async fn work(means: Arc<Means>, parts: Vec<Part>, mut handle: TaskHandle) {
             let Some((_, answer)) = next else { break End::Whole };
             tally.note(answer.proof());
             processed += 1;
-            handle.progress(processed, Timestamp::now());
+            handle.progress(processed, || tally.result(), Timestamp::now());
         }
     };
     join_all(parts.iter().map(Part::conclude)).await;

@@ -19,6 +19,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::{
     commands::Command,
+    journal::Journal,
     pool::{Candidate, Suspect, TrippedGuard, Verdict},
     routing::GroupRoute,
     runtime::Runtime,
@@ -395,7 +396,14 @@ async fn a_follower_asks_nobody_by_itself() {
     node.runtime.stop().await;
     let Node { store, dir, .. } = node;
     let sink = Arc::new(Sink::default());
-    let runtime = Runtime::start_with(store.clone(), Arc::new(Fixed), sink.clone(), Arc::new(Elsewhere)).await;
+    let runtime = Runtime::start_with(
+        store.clone(),
+        Arc::new(Fixed),
+        sink.clone(),
+        Arc::new(Elsewhere),
+        (Journal::disabled(), vec![]),
+    )
+    .await;
     let follower = Node { runtime: runtime.expect("it starts"), store, sink, dir };
     let played = Played::prompt();
     follower.begin(&played);

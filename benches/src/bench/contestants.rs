@@ -110,14 +110,23 @@ pub(crate) fn key(number: usize) -> String {
 
 /// The node with everything on, in the one-file set-up with 100 keys.
 pub(crate) fn gateway(program: &Path, dir: &Path, upstream: SocketAddr, workers: usize) -> anyhow::Result<Contestant> {
+    gateway_in(program, &dir.join(format!("gateway-{}", free_addr()?.port())), upstream, workers)
+}
+
+/// The same with its data in `home`, which may be that of a node that has ended.
+pub(crate) fn gateway_in(
+    program: &Path,
+    home: &Path,
+    upstream: SocketAddr,
+    workers: usize,
+) -> anyhow::Result<Contestant> {
     let addr = free_addr()?;
-    let home = dir.join(format!("gateway-{}", addr.port()));
-    fs::create_dir_all(&home)?;
+    fs::create_dir_all(home)?;
     let keys: String = (0..KEYS).map(|number| key(number) + "\n").collect();
     fs::write(home.join("keys.txt"), keys)?;
     let mut command = Command::new(program.canonicalize().context("the gateway's program is missing")?);
     command
-        .current_dir(&home)
+        .current_dir(home)
         .env("HOST", addr.ip().to_string())
         .env("PORT", addr.port().to_string())
         .env("DATA_DIR", home.join("data"))
@@ -126,6 +135,6 @@ pub(crate) fn gateway(program: &Path, dir: &Path, upstream: SocketAddr, workers:
         .env("OPENAI_BASE_URL", format!("http://{upstream}"))
         .env("WORKERS", workers.to_string())
         .env("MAX_CONCURRENT_REQUESTS", "20000");
-    let process = Process::start("gateway", &mut command, dir, addr)?;
+    let process = Process::start("gateway", &mut command, home, addr)?;
     Ok(Contestant { name: "gateway", process, plain: addr, stream: addr })
 }

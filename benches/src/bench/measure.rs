@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use serde::Serialize;
 
 use super::contestants::{Contestant, PROXY_KEY};
@@ -61,6 +61,27 @@ pub(crate) fn p99_at(who: &Contestant, rate: f64, time: Duration) -> anyhow::Res
     let report = open(&plain(who), rate.max(1.0), CONNECTIONS, time)?;
     sound(who, &report)?;
     Ok(micros(report.latency.value_at_quantile(0.99)))
+}
+
+/// Latency p99 in microseconds at a fixed rate, in windows of `window` for as long as `goes_on` says so after one.
+pub(crate) fn p99_while(
+    who: &Contestant,
+    rate: f64,
+    window: Duration,
+    mut goes_on: impl FnMut() -> anyhow::Result<bool>,
+) -> anyhow::Result<f64> {
+    let mut all = Vec::new();
+    loop {
+        let report = open(&plain(who), rate.max(1.0), CONNECTIONS, window)?;
+        sound(who, &report)?;
+        all.push(report.latency);
+        if !goes_on()? {
+            break;
+        }
+    }
+    let (first, others) = all.split_first_mut().context("no window was measured")?;
+    others.iter().try_for_each(|other| first.add(other))?;
+    Ok(micros(first.value_at_quantile(0.99)))
 }
 
 pub(crate) fn streamed(who: &Contestant, time: Duration) -> anyhow::Result<Streamed> {

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 mod contestants;
 mod figures;
+pub mod keys;
 mod measure;
 pub mod prediction;
 mod process;

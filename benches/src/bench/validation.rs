@@ -123,7 +123,7 @@ fn group(provider: SocketAddr) -> Value {
 }
 
 /// `data` of a call of the management API.
-async fn manage(addr: SocketAddr, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
+pub(super) async fn manage(addr: SocketAddr, method: &str, path: &str, body: &Value) -> anyhow::Result<Value> {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     let request = format!(
         "{method} {path} HTTP/1.1\r\nhost: gateway\r\nauthorization: Bearer {PROXY_KEY}\r\ncontent-length: {}\r\n\r\n{body}",

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use gpt_load_benches::bench::{Options, ValidationOptions, prediction, provider_beside, run, run_validation};
+use gpt_load_benches::bench::{Options, ValidationOptions, keys, prediction, provider_beside, run, run_validation};
 
 /// Measures the node against nginx and against the provider alone, in one run.
 #[derive(Debug, Parser)]
@@ -46,6 +46,15 @@ enum What {
         #[arg(long, default_value_t = 10_000)]
         keys: usize,
     },
+    /// Import, memory, start and deletion with a million keys, and what clients notice of it.
+    Keys {
+        /// Keys to be added.
+        #[arg(long, default_value_t = 1_000_000)]
+        keys: usize,
+        /// Keys to be deleted of them.
+        #[arg(long, default_value_t = 300_000)]
+        delete: usize,
+    },
     /// The 429s of a pool that is asked for 120 % of its budget, with and without the node looking ahead.
     Prediction,
 }
@@ -63,6 +72,10 @@ fn main() -> anyhow::Result<ExitCode> {
         Some(What::Validation { keys }) => {
             let gateway = arguments.gateway.clone();
             run_validation(&ValidationOptions { gateway, provider, keys, workers }, &mut tell)?
+        }
+        Some(What::Keys { keys, delete }) => {
+            let gateway = arguments.gateway.clone();
+            keys::run(&keys::Options { gateway, provider, keys, delete, workers }, &mut tell)?
         }
         Some(What::Prediction) => {
             let time = Duration::from_secs(if arguments.quick { 5 } else { 20 });

@@ -6,7 +6,7 @@ use diesel::{ExpressionMethods, QueryDsl};
 use diesel_async::RunQueryDsl;
 
 use super::{
-    KeyDelta, StoreResult, Writer,
+    KeyDelta, OutcomeProofs, StoreResult, Writer,
     dialect::{Dialect, HealthRow, HourlyRow, KeyUsage},
     key_rows::KEY_BATCH,
     logs::LogRow,
@@ -23,20 +23,23 @@ impl Writer {
     /// `request_count` (successes) and `last_used_at`, and the hourly statistics of `final` rows, so that all counts equal
     /// the rows. A delta of an older generation than the stored one changes nothing.
     pub async fn commit(&self, deltas: &[KeyDelta], logs: &[RequestLog], now: Timestamp) -> StoreResult<()> {
-        self.commit_with(deltas, logs, &[], now).await
+        self.commit_with(deltas, logs, &[], &OutcomeProofs::default(), now).await
     }
 
-    /// [`Writer::commit`] with what providers stored: the latest word on a resource rules.
+    /// [`Writer::commit`] with what providers stored (the latest word on a resource rules), and with the proofs of the
+    /// outcomes that made the key states.
     pub async fn commit_with(
         &self,
         deltas: &[KeyDelta],
         logs: &[RequestLog],
         resources: &[Resource],
+        proofs: &OutcomeProofs,
         now: Timestamp,
     ) -> StoreResult<()> {
         let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
         let health: Vec<HealthRow> = deltas.iter().map(|delta| HealthRow::new(delta, now)).collect();
         let logs = logs.to_vec();
+        let proofs = proofs.rows();
         let resources: Vec<ResourceRow> = resources.iter().map(ResourceRow::new).collect();
         self.engine
             .run(async move {
@@ -50,6 +53,9 @@ impl Writer {
                     conn.add_hourly(added.hours).await?;
                     if !resources.is_empty() {
                         conn.put_resources(resources).await?;
+                    }
+                    if !proofs.is_empty() {
+                        conn.put_proofs(proofs).await?;
                     }
                     Ok(())
                 })

@@ -14,6 +14,7 @@ pub(super) use self::cells::{Cell, Clash, Rows, insert_rows};
 
 use super::{
     logs::LogRow,
+    proofs::ProofRow,
     resources::ResourceRow,
     tables::{api_keys, group_hourly_stats, system_settings},
 };
@@ -124,6 +125,8 @@ pub(super) trait Dialect {
     async fn insert_logs(&mut self, rows: Vec<LogRow>) -> QueryResult<Vec<LogRow>>;
     /// Stores resources; one that is known already gets its latest key and time.
     async fn put_resources(&mut self, rows: Vec<ResourceRow>) -> QueryResult<()>;
+    /// Stores how far a node's outcomes of keys are stored.
+    async fn put_proofs(&mut self, rows: Vec<ProofRow>) -> QueryResult<()>;
     /// Stores key health, unless the row's generation is higher.
     async fn store_health(&mut self, rows: Vec<HealthRow>) -> QueryResult<()>;
     /// Adds to request counts; times of last use only grow.

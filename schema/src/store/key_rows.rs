@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// Keys that one statement or transaction is about.
-pub(super) const KEY_BATCH: usize = 1_000;
+pub const KEY_BATCH: usize = 1_000;
 
 /// Characters of what a person notes about a key.
 pub(super) const NOTES_CHARS: usize = 255;

@@ -77,6 +77,14 @@ impl Writer {
         Ok(removed)
     }
 
+    /// Removes the first [`KEY_BATCH`] keys that `which` is about, all or none; answers the ids removed.
+    pub async fn delete_some_keys(&self, group: GroupId, which: &KeySelector) -> StoreResult<Vec<KeyId>> {
+        match Picks::new(which).next() {
+            Some(pick) => self.delete_key_batch(group, pick).await,
+            None => Ok(Vec::new()),
+        }
+    }
+
     async fn delete_key_batch(&self, group: GroupId, pick: Pick) -> StoreResult<Vec<KeyId>> {
         let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
         self.engine
@@ -106,6 +114,19 @@ impl Writer {
             restored.extend(keys);
         }
         Ok(restored)
+    }
+
+    /// [`Writer::restore_keys`] for the first [`KEY_BATCH`] keys that `which` is about, all or none.
+    pub async fn restore_some_keys(
+        &self,
+        group: GroupId,
+        which: &KeySelector,
+        now: Timestamp,
+    ) -> StoreResult<Vec<KeyRecord>> {
+        match Picks::new(which).next() {
+            Some(pick) => self.restore_key_batch(group, pick, now).await,
+            None => Ok(Vec::new()),
+        }
     }
 
     async fn restore_key_batch(&self, group: GroupId, pick: Pick, now: Timestamp) -> StoreResult<Vec<KeyRecord>> {

@@ -21,11 +21,13 @@ mod migrate;
 mod open;
 mod policies;
 mod pool;
+mod proofs;
 mod resources;
 mod settings;
 mod statistics;
 mod tables;
 mod takeover;
+mod tasks;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
@@ -40,8 +42,10 @@ pub use self::{
     claim::Claim,
     dsn::Dsn,
     error::{StoreError, StoreResult},
+    key_rows::KEY_BATCH,
     log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
     open::Place,
+    proofs::OutcomeProofs,
     statistics::{EncryptionSample, Hour, Requests},
     takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
     validation::ValidationFilter,

@@ -144,6 +144,14 @@ diesel::table! {
 }
 
 diesel::table! {
+    outcome_proofs (node, key_id) {
+        node -> Text,
+        key_id -> BigInt,
+        position -> BigInt,
+    }
+}
+
+diesel::table! {
     request_logs (id) {
         id -> Text,
         request_id -> Text,
@@ -199,5 +207,22 @@ diesel::table! {
         progress -> Text,
         started_at -> BigInt,
         finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    tasks (id) {
+        id -> BigInt,
+        task_type -> Text,
+        group_name -> Text,
+        owner -> Text,
+        processed -> BigInt,
+        total -> BigInt,
+        result -> Nullable<Text>,
+        error -> Nullable<Text>,
+        is_cancelled -> Bool,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+        updated_at -> BigInt,
     }
 }

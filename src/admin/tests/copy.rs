@@ -1,5 +1,9 @@
 use actix_web::http::Method;
-use gpt_load_schema::key::{KeyHealth, KeyState};
+use gpt_load_actors::tasks::TaskKind;
+use gpt_load_schema::{
+    key::{KeyHealth, KeyState},
+    time::Timestamp,
+};
 use serde_json::{Value, json};
 
 use super::support::{Api, group, with};
@@ -7,6 +11,17 @@ use super::support::{Api, group, with};
 impl Api {
     async fn copied(&self, id: i64, body: Value) -> Value {
         self.post(&format!("/api/groups/{id}/copy"), body).await.data()
+    }
+
+    /// The task after its end.
+    pub(super) async fn task_ended(&self) -> Value {
+        loop {
+            let task = self.get("/api/tasks/status").await.data();
+            if task["is_running"] == false {
+                return task;
+            }
+            actix_web::rt::task::yield_now().await;
+        }
     }
 }
 
@@ -63,7 +78,6 @@ async fn keys_are_copied_as_new_ones() {
     };
     let pending =
         |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), "pending".to_owned())).collect::<Vec<_>>();
-    let import = |added: i64| json!({"is_complete": true, "added_count": added, "unreadable_count": 0});
     for (body, expected) in [
         (json!({"copy_keys": "all"}), &["sk-1", "sk-2", "sk-3"][..]),
         (json!({"copy_keys": ""}), &["sk-1", "sk-2", "sk-3"]),
@@ -71,10 +85,36 @@ async fn keys_are_copied_as_new_ones() {
         (json!({"copy_keys": "valid_only"}), &["sk-1", "sk-3"]),
     ] {
         let copy = api.copied(id, body.clone()).await;
-        assert_eq!(copy["key_import"], import(i64::try_from(expected.len()).unwrap()), "{body}");
+        assert_eq!(copy["key_import"], json!({"is_started": true, "total": expected.len()}), "{body}");
+        let task = api.task_ended().await;
+        assert_eq!((&task["group_name"], &task["processed"]), (&copy["group"]["name"], &task["total"]));
+        assert_eq!(task["result"], json!({"added_count": expected.len(), "ignored_count": 0}), "{body}");
         assert_eq!(values(&copy).await, pending(expected), "{body}");
     }
     assert_eq!(values(&api.copied(id, json!({"copy_keys": "none"})).await).await, pending(&[]));
+}
+
+#[actix_web::test]
+async fn policies_are_copied_and_a_running_task_is_told() {
+    let api = Api::start().await;
+    let id = api.group("team").await;
+    api.keys(id, &["sk-1"]).await;
+    let policies = api.get("/api/policies").await.data();
+    let policy = policies["policies"].as_array().or_else(|| policies.as_array()).unwrap()[0]["id"].clone();
+    let links = json!({"policies": [{"policy_id": policy, "priority": 7, "is_active": false}]});
+    api.put(&format!("/api/groups/{id}/policies"), links).await.data();
+    let handle = api.state.runtime.tasks().begin(TaskKind::KeyDelete, "other", 1, Timestamp::now()).unwrap();
+    let copy = api.copied(id, json!({})).await;
+    let refused = &copy["key_import"];
+    assert_eq!((&refused["is_started"], &refused["code"]), (&json!(false), &json!("TASK_IN_PROGRESS")));
+    assert!(refused["error"].as_str().unwrap().contains("running"));
+    handle.finish(Vec::new(), Timestamp::now());
+    let copied = copy["group"]["id"].as_i64().unwrap();
+    let of = async |id: i64| api.get(&format!("/api/groups/{id}/policies")).await.data();
+    assert_eq!(of(copied).await, of(id).await);
+    assert_eq!(api.get(&format!("/api/keys?group_id={copied}")).await.data()["items"], json!([]));
+    let empty = api.group("empty").await;
+    assert_eq!(api.copied(empty, json!({})).await["key_import"], json!({"is_started": false, "total": 0}));
 }
 
 #[actix_web::test]

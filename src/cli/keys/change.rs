@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{batches::Work, show};
+use super::{show, work::Work};
 use crate::cli::{
     args::{AddArgs, DeleteArgs, ImportArgs},
     client::NodeClient,
@@ -18,7 +18,7 @@ use crate::cli::{
 };
 
 const ADD: Work = Work {
-    path: "/api/keys/add-multiple",
+    path: "/api/keys/add-async",
     count: "added_count",
     done: "added",
     ignored: "already there",
@@ -26,7 +26,7 @@ const ADD: Work = Work {
 };
 
 const DELETE: Work = Work {
-    path: "/api/keys/delete-multiple",
+    path: "/api/keys/delete-async",
     count: "deleted_count",
     done: "deleted",
     ignored: "not in the group",
@@ -59,8 +59,8 @@ pub(super) async fn import(node: &NodeClient, args: &ImportArgs, quiet: bool) ->
 }
 
 async fn add_keys(node: &NodeClient, group: i64, args: &AddArgs, keys: &Keys, quiet: bool) -> Result<Report, CliError> {
-    let state: Vec<_> = args.state.iter().map(|state| ("new_key_state", json!(state.as_str()))).collect();
-    let report = ADD.run(node, group, &keys.keys, &state, quiet).await?;
+    let state = args.state.map(|state| state.as_str());
+    let report = ADD.run(node, group, &keys.keys, state, quiet).await?;
     Ok(with_repeated(report, keys.repeated))
 }
 
@@ -81,13 +81,13 @@ pub(super) async fn delete(node: &NodeClient, args: &DeleteArgs, quiet: bool) ->
     }
     if args.id.is_empty() {
         let keys = key_text::read_input()?;
-        return Ok(with_repeated(DELETE.run(node, id, &keys.keys, &[], quiet).await?, keys.repeated));
+        return Ok(with_repeated(DELETE.run(node, id, &keys.keys, None, quiet).await?, keys.repeated));
     }
     let (keys, missing) = show::by_id(node, id, &args.id).await?;
     if keys.is_empty() {
         return Err(CliError::failure(format!("the group has no key with the id {}", listed(&missing))));
     }
-    let report = DELETE.run(node, id, &keys, &[], quiet).await?;
+    let report = DELETE.run(node, id, &keys, None, quiet).await?;
     Ok(with_missing(report, &missing))
 }
 

@@ -1,9 +1,10 @@
 //! `gpt-load keys`: provider keys of a running node.
 
-mod batches;
 mod change;
 mod show;
+pub(super) mod task;
 pub(super) mod validate;
+mod work;
 
 use super::{
     args::{KeysCommand, NodeArgs},

@@ -1,24 +1,17 @@
 //! `gpt-load keys validate`: starts the node's task and follows it.
 
-use std::{pin::pin, time::Duration};
-
-use actix_http::StatusCode;
 use serde_json::{Value, json};
-use tokio::time::sleep;
 
+use super::task::follow;
 use crate::cli::{
     args::KeysValidateArgs,
-    client::{CallError, NodeClient},
+    client::NodeClient,
     exit::{CliError, Exit},
     groups,
-    progress::Progress,
     report::Report,
 };
 
-/// How often the node is asked how far it is.
-const ASK_EVERY: Duration = Duration::from_millis(250);
-
-/// Starts the validation and waits for its end; the first Ctrl-C cancels it, a second one leaves it alone.
+/// Starts the validation and waits for its end; Ctrl-C cancels it.
 pub(super) async fn run(node: &NodeClient, args: &KeysValidateArgs, quiet: bool) -> Result<Report, CliError> {
     let wanted = args.named.as_ref().or(args.group.as_ref()).map_or("", String::as_str);
     let mut order = json!({"group_id": groups::find_id(node, wanted).await?});
@@ -29,61 +22,11 @@ pub(super) async fn run(node: &NodeClient, args: &KeysValidateArgs, quiet: bool)
         order["concurrency"] = json!(concurrency);
     }
     let task = node.post("/api/keys/validate-group", &order).await?;
-    follow(node, task, quiet, ctrl_c).await
-}
-
-async fn ctrl_c() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        // Then Ctrl-C ends this program in the system's own way.
-        std::future::pending::<()>().await;
-    }
-}
-
-/// Waits for the end of `task`; cancels it when an `interrupt` comes.
-pub(in crate::cli) async fn follow<I: Future<Output = ()>>(
-    node: &NodeClient,
-    task: Value,
-    quiet: bool,
-    interrupt: impl Fn() -> I,
-) -> Result<Report, CliError> {
-    let mut progress = Progress::start("validating keys", task["total"].as_u64().unwrap_or(0), quiet);
-    let (mut now, mut shown, mut is_cancelled) = (task.clone(), 0, false);
-    let mut interrupted = pin!(interrupt());
-    while now["is_running"] == true {
-        tokio::select! {
-            () = sleep(ASK_EVERY) => {}
-            () = &mut interrupted => {
-                if is_cancelled {
-                    return Err(CliError::failure("not waiting for the end of the cancelled task"));
-                }
-                cancel(node).await?;
-                is_cancelled = true;
-                interrupted.set(interrupt());
-            }
-        }
-        now = node.get("/api/tasks/status", &[]).await?;
-        if now["started_at"] != task["started_at"] {
-            return Err(CliError::failure("another task has taken the place of this one, which has ended")
-                .advise("The keys of the group show what it found."));
-        }
-        let processed = now["processed"].as_u64().unwrap_or(0);
-        progress.advance(processed.saturating_sub(shown));
-        shown = shown.max(processed);
-    }
-    drop(progress);
-    Ok(report(now))
-}
-
-/// A task that has ended meanwhile needs no cancelling.
-async fn cancel(node: &NodeClient) -> Result<(), CliError> {
-    match node.post("/api/tasks/cancel", &json!({})).await {
-        Ok(_) | Err(CallError::Answered { status: StatusCode::CONFLICT, .. }) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    follow(node, task, "validating keys", quiet).await.map(report)
 }
 
 /// Success when all keys are valid, failure when none is, or when the task ended before anything was proved.
-fn report(task: Value) -> Report {
+pub(in crate::cli) fn report(task: Value) -> Report {
     let count = |name: &str| task["result"][name].as_u64().unwrap_or(0);
     let (total, valid, invalid) = (task["total"].as_u64().unwrap_or(0), count("valid_keys"), count("invalid_keys"));
     let unknown = total.saturating_sub(valid + invalid);

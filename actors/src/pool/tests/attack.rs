@@ -22,8 +22,8 @@ impl Pool {
 
     fn drain(&mut self) {
         self.shared.inbox.take_arrived();
-        while let Some(outcome) = self.shared.inbox.next() {
-            self.core.apply(&outcome);
+        while let Some(mut outcome) = self.shared.inbox.next() {
+            self.core.apply(&mut outcome);
         }
     }
 }

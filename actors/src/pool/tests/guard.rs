@@ -59,7 +59,7 @@ fn three_blocks_in_a_row_cost_no_key() {
             assert!(pool.handle.guard().is_empty() && !pool.shared.watch.is_open());
             assert_eq!(healths(&pool), before, "{class}");
             assert_eq!(failures(&pool), [0; 100]);
-            for delta in pool.deltas.take(usize::MAX) {
+            for delta in pool.deltas.take(usize::MAX).deltas {
                 let index = usize::try_from(delta.id.0 - 1).expect("small");
                 assert_eq!(delta.health, before[index], "what is stored is as before");
                 stored[index] += delta.failures;
@@ -148,7 +148,7 @@ fn an_outage_of_the_provider_costs_no_key() {
         }
         assert_eq!(pool.handle.counts().active, 100);
     }
-    assert_eq!(pool.deltas.take(9), []);
+    assert_eq!(pool.deltas.take(9).deltas, []);
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn what_is_held_takes_effect_when_a_person_says_so() {
     assert!(pool.handle.guard().is_empty());
     assert_eq!(pool.handle.counts().invalid, 20);
     assert_eq!(failures(&pool), [1; 20]);
-    let stored: Vec<_> = pool.deltas.take(99).iter().map(|delta| (delta.health.state, delta.failures)).collect();
+    let stored: Vec<_> = pool.deltas.take(99).deltas.iter().map(|delta| (delta.health.state, delta.failures)).collect();
     assert_eq!(stored, [(KeyState::Invalid, 1); 20]);
 }
 
@@ -253,7 +253,7 @@ fn orders_are_carried_out_and_known_keys_only() {
         (Event::Restore, KeyState::Active),
     ] {
         assert!(pool.core.order(KeyId(1), &event, NOW));
-        let [delta] = &pool.deltas.take(9)[..] else { panic!("one change") };
+        let [delta] = &pool.deltas.take(9).deltas[..] else { panic!("one change") };
         assert_eq!(delta.health.state, state);
     }
 }

@@ -23,8 +23,9 @@ use super::{
 };
 use crate::store::{
     logs::LogRow,
+    proofs::ProofRow,
     resources::ResourceRow,
-    tables::{api_keys, group_hourly_stats, request_logs, resources, system_settings},
+    tables::{api_keys, group_hourly_stats, outcome_proofs, request_logs, resources, system_settings},
 };
 
 /// Rows of one statement: below 65,535 variables for every table of this program.
@@ -95,6 +96,20 @@ impl Dialect for AsyncMysqlConnection {
                     kind.eq(sql::<Text>("VALUES(kind)")),
                     expires_at.eq(sql::<BigInt>("VALUES(expires_at)")),
                 ))
+                .execute(self)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn put_proofs(&mut self, rows: Vec<ProofRow>) -> QueryResult<()> {
+        use outcome_proofs::{position, table};
+        for batch in last_of_each(rows, ProofRow::identity).chunks(ROWS) {
+            diesel::insert_into(table)
+                .values(batch)
+                .on_conflict(DuplicatedKeys)
+                .do_update()
+                .set(position.eq(sql::<BigInt>("VALUES(position)")))
                 .execute(self)
                 .await?;
         }

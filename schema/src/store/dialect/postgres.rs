@@ -19,8 +19,9 @@ use super::{
 };
 use crate::store::{
     logs::LogRow,
+    proofs::ProofRow,
     resources::ResourceRow,
-    tables::{api_keys, group_hourly_stats, request_logs, resources, system_settings},
+    tables::{api_keys, group_hourly_stats, outcome_proofs, request_logs, resources, system_settings},
 };
 
 /// Rows of one statement: below 65,535 variables for every table of this program.
@@ -87,6 +88,20 @@ impl Dialect for AsyncPgConnection {
                 .on_conflict((group_id, resource_id))
                 .do_update()
                 .set((key_id.eq(excluded(key_id)), kind.eq(excluded(kind)), expires_at.eq(excluded(expires_at))))
+                .execute(self)
+                .await?;
+        }
+        Ok(())
+    }
+
+    async fn put_proofs(&mut self, rows: Vec<ProofRow>) -> QueryResult<()> {
+        use outcome_proofs::{key_id, node, position, table};
+        for batch in last_of_each(rows, ProofRow::identity).chunks(ROWS) {
+            diesel::insert_into(table)
+                .values(batch)
+                .on_conflict((node, key_id))
+                .do_update()
+                .set(position.eq(excluded(position)))
                 .execute(self)
                 .await?;
         }

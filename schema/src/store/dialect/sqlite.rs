@@ -11,8 +11,9 @@ use super::{Dialect, HealthRow, HourSums, HourlyRow, KeyUsage, NewKey, Rows, Set
 use crate::store::{
     logs::LogRow,
     pool::AsyncSqlite,
+    proofs::ProofRow,
     resources::ResourceRow,
-    tables::{api_keys, group_hourly_stats, request_logs, resources, system_settings},
+    tables::{api_keys, group_hourly_stats, outcome_proofs, request_logs, resources, system_settings},
 };
 
 diesel::define_sql_function! {
@@ -78,6 +79,22 @@ impl Dialect for AsyncSqlite {
                     .on_conflict((group_id, resource_id))
                     .do_update()
                     .set((key_id.eq(excluded(key_id)), kind.eq(excluded(kind)), expires_at.eq(excluded(expires_at))))
+                    .execute(connection)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn put_proofs(&mut self, rows: Vec<ProofRow>) -> QueryResult<()> {
+        use outcome_proofs::{key_id, node, position, table};
+        self.spawn_blocking(move |connection| {
+            for row in rows {
+                diesel::insert_into(table)
+                    .values(row)
+                    .on_conflict((node, key_id))
+                    .do_update()
+                    .set(position.eq(excluded(position)))
                     .execute(connection)?;
             }
             Ok(())

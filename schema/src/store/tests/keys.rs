@@ -4,6 +4,7 @@ use crate::key::{KeyTraits, ModelHealth};
 on_every_database! {
     a_key_is_added_once_per_group,
     large_imports_and_deletions_go_in_batches,
+    a_batch_is_the_first_keys_alone,
     another_groups_keys_are_out_of_reach,
     keys_are_read_in_id_order_and_by_filter,
     pages_show_the_last_used_first_and_the_never_used_last,
@@ -71,6 +72,22 @@ async fn large_imports_and_deletions_go_in_batches(kind: Kind) {
     assert_eq!(fixture.writer.delete_keys(group, &KeySelector::All).await.expect("deleted").len(), 1_290);
     let counts = fixture.store.key_counts().await.expect("counts");
     assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(other, KeyCounts { active: 1, ..KeyCounts::default() })]);
+}
+
+async fn a_batch_is_the_first_keys_alone(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
+    let group = fixture.group("one").await.id;
+    let all = values(KEY_BATCH + 5);
+    let keys = fixture.writer.insert_keys(group, &all, KeyState::Invalid, KeySource::Manual, NOW).await.expect("added");
+    let ids: Vec<KeyId> = keys.keys.iter().map(|key| key.id).collect();
+    let gone = fixture.writer.delete_some_keys(group, &KeySelector::Values(all)).await.expect("deleted");
+    assert_eq!(gone, ids[..KEY_BATCH]);
+    let invalid = KeySelector::State(KeyState::Invalid);
+    let back = fixture.writer.restore_some_keys(group, &invalid, NOW).await.expect("restored");
+    assert_eq!(back.iter().map(|key| key.id).collect::<Vec<_>>(), ids[KEY_BATCH..]);
+    assert_eq!(fixture.writer.restore_some_keys(group, &invalid, NOW).await.expect("nothing").len(), 0);
+    assert_eq!(fixture.writer.delete_some_keys(group, &KeySelector::All).await.expect("deleted"), ids[KEY_BATCH..]);
+    assert_eq!(fixture.writer.delete_some_keys(group, &KeySelector::Ids(Vec::new())).await.expect("nothing"), []);
 }
 
 async fn another_groups_keys_are_out_of_reach(kind: Kind) {

@@ -34,6 +34,7 @@ mod policies;
 mod resources;
 mod servers;
 mod statistics;
+mod tasks;
 mod trouble;
 mod validation;
 
