@@ -12,6 +12,7 @@ mod clients;
 mod connections;
 mod crash;
 mod crowd;
+mod databases;
 mod edges;
 mod egress_block;
 mod entrances;

@@ -3,10 +3,16 @@
 //! Servers are named by `GPT_LOAD_TEST_POSTGRES` and `GPT_LOAD_TEST_MYSQL`, DSNs with the right to create databases.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
-use std::{env, fmt::Write as _, thread};
+use std::{env, fmt::Write as _, path::PathBuf, sync::Arc, thread};
 
 use mysql_async::prelude::Queryable;
 use tempfile::TempDir;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    task::JoinSet,
+};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 use uuid::Uuid;
 
@@ -30,20 +36,45 @@ impl Kind {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Sqlite, Self::Postgres, Self::Mysql];
 
-    /// The DSN of the server.
-    fn server(self) -> String {
-        let variable = match self {
-            Self::Sqlite => unreachable!("SQLite has no server"),
-            Self::Postgres => "GPT_LOAD_TEST_POSTGRES",
-            Self::Mysql => "GPT_LOAD_TEST_MYSQL",
-        };
-        env::var(variable).unwrap_or_else(|_| {
-            panic!(
-                "{variable} is not set: start the databases with tests/with-servers.sh, e.g. tests/with-servers.sh cargo \
-                 test"
-            )
-        })
+    /// The DSN of the server, for its database `name`.
+    fn server(self, name: &str) -> String {
+        match self {
+            Self::Sqlite => panic!("SQLite has no server"),
+            Self::Postgres => {
+                let server = variable("GPT_LOAD_TEST_POSTGRES");
+                // The last word rules.
+                match server.contains("://") {
+                    true => format!("{server}{}dbname={name}", if server.contains('?') { '&' } else { '?' }),
+                    false => format!("{server} dbname={name}"),
+                }
+            }
+            Self::Mysql => {
+                let server = variable("GPT_LOAD_TEST_MYSQL");
+                let (server, rest) = server.rsplit_once(")/").expect("a MySQL DSN");
+                let query = rest.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
+                format!("{server})/{name}{query}")
+            }
+        }
     }
+
+    /// The DSN of the server, for a database that is always there.
+    fn any(self) -> String {
+        self.server(if self == Self::Postgres { "postgres" } else { "information_schema" })
+    }
+}
+
+/// What the environment says of the test servers.
+fn variable(name: &str) -> String {
+    env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "{name} is not set: start the databases with tests/with-servers.sh, e.g. tests/with-servers.sh cargo test"
+        )
+    })
+}
+
+/// File with the certificate (PEM) that those of the servers come from.
+pub fn authority() -> PathBuf {
+    variable("GPT_LOAD_TEST_CA").into()
 }
 
 /// A database that no other test uses; dropped with this.
@@ -65,9 +96,8 @@ impl Database {
             let dsn = folder.path().join("data/gpt-load.db").to_str().expect("UTF-8").to_owned();
             return Self { kind, name, dsn, _folder: Some(folder) };
         }
-        let server = kind.server();
-        execute(&server, &format!("CREATE DATABASE {name}"));
-        Self { kind, dsn: on_database(&server, &name), name, _folder: None }
+        execute(&kind.any(), &format!("CREATE DATABASE {name}"));
+        Self { kind, dsn: kind.server(&name), name, _folder: None }
     }
 
     /// Its kind.
@@ -151,10 +181,10 @@ impl Database {
             Kind::Sqlite => panic!("SQLite has no server"),
             Kind::Postgres => {
                 let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = ";
-                execute(&Kind::Postgres.server(), &format!("{sql}'{}'", self.name));
+                execute(&Kind::Postgres.any(), &format!("{sql}'{}'", self.name));
             }
             Kind::Mysql => {
-                let server = Kind::Mysql.server();
+                let server = Kind::Mysql.any();
                 let sql = format!("SELECT id FROM information_schema.processlist WHERE db = '{}'", self.name);
                 for row in query(&server, &sql) {
                     // It may have ended by itself.
@@ -172,21 +202,7 @@ impl Drop for Database {
             Kind::Postgres => " WITH (FORCE)",
             Kind::Mysql => "",
         };
-        execute(&self.kind.server(), &format!("DROP DATABASE {}{force}", self.name));
-    }
-}
-
-/// The DSN of the server at `dsn`, for its database `name`.
-fn on_database(dsn: &str, name: &str) -> String {
-    match dsn.parse::<Dsn>().expect("a DSN") {
-        Dsn::Mysql(_) => {
-            let (server, rest) = dsn.rsplit_once(")/").expect("a MySQL DSN");
-            let query = rest.split_once('?').map_or(String::new(), |(_, query)| format!("?{query}"));
-            format!("{server})/{name}{query}")
-        }
-        // The last word rules.
-        _ if !dsn.contains("://") => format!("{dsn} dbname={name}"),
-        _ => format!("{dsn}{}dbname={name}", if dsn.contains('?') { '&' } else { '?' }),
+        execute(&self.kind.any(), &format!("DROP DATABASE {}{force}", self.name));
     }
 }
 
@@ -254,5 +270,67 @@ fn async_mysql(dsn: &str, sql: String) -> impl Future<Output = Result<Rows, Stri
         let rows = rows.into_iter().map(|row| text(row).collect()).collect();
         let _ = connection.disconnect().await;
         Ok(rows)
+    }
+}
+
+/// Stands between a store and its server; shut, it refuses and has cut everything.
+#[derive(Debug)]
+pub struct Gate {
+    /// Where it listens, on 127.0.0.1.
+    pub port: u16,
+    is_open: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// An open one.
+    pub async fn before(database: &Database) -> Self {
+        let server = Arc::new(database.server_address());
+        let (is_open, mut seen) = watch::channel(true);
+        let first = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let port = first.local_addr().expect("an address").port();
+        tokio::spawn(async move {
+            let mut listener = Some(first);
+            loop {
+                if !*seen.borrow_and_update() {
+                    listener = None;
+                    if seen.wait_for(|is_open| *is_open).await.is_err() {
+                        return;
+                    }
+                }
+                let listening = match listener.take() {
+                    Some(listener) => listener,
+                    None => TcpListener::bind(("127.0.0.1", port)).await.expect("the port is still free"),
+                };
+                let mut ways = JoinSet::new();
+                loop {
+                    tokio::select! {
+                        changed = seen.changed() => {
+                            if changed.is_err() {
+                                return;
+                            }
+                            break;
+                        }
+                        Ok((mut client, _)) = listening.accept() => {
+                            let server = Arc::clone(&server);
+                            ways.spawn(async move {
+                                let mut server = TcpStream::connect((server.0.as_str(), server.1)).await.expect("it listens");
+                                let _ = copy_bidirectional(&mut client, &mut server).await;
+                            });
+                        }
+                    }
+                }
+            }
+        });
+        Self { port, is_open }
+    }
+
+    /// Refuses connections from now on, and has cut those that there were.
+    pub fn shut(&self) {
+        self.is_open.send_replace(false);
+    }
+
+    /// Lets connections through again.
+    pub fn open(&self) {
+        self.is_open.send_replace(true);
     }
 }

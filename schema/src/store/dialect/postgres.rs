@@ -264,3 +264,40 @@ async fn store_health(connection: &mut AsyncPgConnection, rows: &[HealthRow]) ->
     .await
     .map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        pool::Pools,
+        testing::Kind,
+        tests::{
+            Fixture,
+            plans::{Explain, analyse, assert_server_goes_by},
+        },
+    };
+
+    #[tokio::test]
+    async fn hours_go_by_their_index() {
+        let fixture = Fixture::new(Kind::Postgres).await;
+        for group in 0..10 {
+            let rows: Vec<String> =
+                (0..2_000).map(|hour| format!("({group}, {}, 1, 1, 0, 0)", hour * 3_600_000_i64)).collect();
+            fixture.database.run(&format!(
+                "INSERT INTO group_hourly_stats (group_id, time, success_count, failure_count, created_at, updated_at) \
+                 VALUES {}",
+                rows.join(",")
+            ));
+        }
+        analyse(&fixture.database, "group_hourly_stats");
+        let Pools::Postgres(pools) = &fixture.store.engine.pools else { panic!("another database") };
+        let mut connection = pools.readers.get().await.expect("a connection");
+        let (from, until) = (1_900 * 3_600_000_i64, 1_924 * 3_600_000_i64);
+        let all = Explain(hours!(from, until).filter(group_hourly_stats::is_aggregate.eq(false)));
+        let one = Explain(hours!(from, until).filter(group_hourly_stats::group_id.eq(1)));
+        let all: Vec<String> = all.load(&mut *connection).await.expect("a plan");
+        let one: Vec<String> = one.load(&mut *connection).await.expect("a plan");
+        assert_server_goes_by(Kind::Postgres, &all.join("\n"), "idx_group_hourly_stats_time", "all groups");
+        assert_server_goes_by(Kind::Postgres, &one.join("\n"), "group_hourly_stats_pkey", "one group");
+    }
+}

@@ -181,7 +181,7 @@ async fn each_key_is_listed_once_with_its_newest_row(kind: Kind) {
 }
 
 /// Rows are made in the database, since 120,000 of them would take the commit a while.
-fn make_rows(database: &Database, count: i64) {
+pub(in crate::store) fn make_rows(database: &Database, count: i64) {
     let begin = NOW.0 - count;
     let (numbers, id, truth, hour) = match database.kind() {
         Kind::Sqlite => (

@@ -27,7 +27,7 @@ macro_rules! on_every_database {
 mod commit;
 mod groups;
 mod keys;
-mod log_queries;
+pub(super) mod log_queries;
 mod opening;
 pub(super) mod plans;
 mod policies;
@@ -35,6 +35,7 @@ mod resources;
 mod servers;
 mod statistics;
 mod tasks;
+mod tls;
 mod trouble;
 mod validation;
 
@@ -54,23 +55,23 @@ use crate::{
     time::Timestamp,
 };
 
-const NOW: Timestamp = Timestamp(1_767_225_600_000);
+pub(super) const NOW: Timestamp = Timestamp(1_767_225_600_000);
 
 /// A store on a fresh database with encryption on, and what keeps the database alive.
-struct Fixture {
-    store: Store,
-    writer: Writer,
-    database: Database,
+pub(super) struct Fixture {
+    pub(super) store: Store,
+    pub(super) writer: Writer,
+    pub(super) database: Database,
 }
 
 impl Fixture {
-    async fn new(kind: Kind) -> Self {
+    pub(super) async fn new(kind: Kind) -> Self {
         let database = Database::new(kind);
         let store = open(database.dsn(), Some("passphrase")).await.expect("a fresh database opens");
         Self { writer: store.writer(1), store, database }
     }
 
-    async fn group(&self, name: &str) -> Group {
+    pub(super) async fn group(&self, name: &str) -> Group {
         self.writer.insert_group(&definition(name), NOW).await.expect("the group is added")
     }
 

@@ -1,76 +1,10 @@
 //! A server that goes away, comes back, and cuts connections: what was answered as written is there once, and nothing
 //! waits for a server that is not there.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
-
-use tokio::{
-    io::copy_bidirectional,
-    net::{TcpListener, TcpStream},
-    sync::watch,
-    task::JoinSet,
-};
+use std::time::{Duration, Instant};
 
 use super::*;
-
-/// Stands between a store and its server; shut, it refuses and has cut everything.
-struct Gate {
-    port: u16,
-    is_open: watch::Sender<bool>,
-}
-
-impl Gate {
-    async fn before(database: &Database) -> Self {
-        let server = Arc::new(database.server_address());
-        let (is_open, mut seen) = watch::channel(true);
-        let first = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-        let port = first.local_addr().expect("an address").port();
-        tokio::spawn(async move {
-            let mut listener = Some(first);
-            loop {
-                if !*seen.borrow_and_update() {
-                    listener = None;
-                    if seen.wait_for(|is_open| *is_open).await.is_err() {
-                        return;
-                    }
-                }
-                let listening = match listener.take() {
-                    Some(listener) => listener,
-                    None => TcpListener::bind(("127.0.0.1", port)).await.expect("the port is still free"),
-                };
-                let mut ways = JoinSet::new();
-                loop {
-                    tokio::select! {
-                        changed = seen.changed() => {
-                            if changed.is_err() {
-                                return;
-                            }
-                            break;
-                        }
-                        Ok((mut client, _)) = listening.accept() => {
-                            let server = Arc::clone(&server);
-                            ways.spawn(async move {
-                                let mut server = TcpStream::connect((server.0.as_str(), server.1)).await.expect("it listens");
-                                let _ = copy_bidirectional(&mut client, &mut server).await;
-                            });
-                        }
-                    }
-                }
-            }
-        });
-        Self { port, is_open }
-    }
-
-    fn shut(&self) {
-        self.is_open.send_replace(false);
-    }
-
-    fn open(&self) {
-        self.is_open.send_replace(true);
-    }
-}
+use crate::store::testing::Gate;
 
 /// Longest time in which a store says that its server is away, and in which it finds it again.
 const SOON: Duration = Duration::from_secs(5);
