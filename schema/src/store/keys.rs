@@ -184,7 +184,7 @@ mod tests {
         testing::Kind,
         tests::{
             Fixture,
-            plans::{analyse, assert_server_goes_by, server_plan},
+            plans::{analyse, assert_server_goes_by, assert_server_reads_in_order, server_plan},
         },
     };
 
@@ -212,6 +212,7 @@ mod tests {
                 matching!(conditions).order(order).offset(15).limit(15).select(KeyRow::as_select())
             );
             assert_server_goes_by(kind, &page, index, &format!("page of {status:?}"));
+            assert_server_reads_in_order(kind, &page, &format!("page of {status:?}"));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::store::{
     tests::{
         Fixture,
         log_queries::make_rows,
-        plans::{analyse, assert_goes_by, assert_server_goes_by, plan, server_plan},
+        plans::{analyse, assert_goes_by, assert_server_goes_by, assert_server_reads_in_order, plan, server_plan},
     },
 };
 
@@ -141,7 +141,7 @@ async fn pages_go_by_an_index(kind: Kind) {
     analyse(&fixture.database, "request_logs");
     analyse(&fixture.database, "group_hourly_stats");
     let newest = crate::store::tests::NOW.0;
-    let within = |conditions: Conditions| Conditions { from: newest - 60_000, until: newest, ..conditions };
+    let within = |conditions: Conditions| Conditions { from: newest - 5_000, until: newest, ..conditions };
     let some = |text: &str| Some(text.to_owned());
     for (case, conditions, index) in [
         ("everything", any(), "idx_request_logs_time"),
@@ -162,6 +162,10 @@ async fn pages_go_by_an_index(kind: Kind) {
             matching!(conditions).order(order).offset(1).limit(15).select(LogRow::as_select())
         );
         assert_server_goes_by(kind, &page, index, &format!("page of {case}"));
+        // How many rows hold a text no database knows; one that expects few may well sort them.
+        if conditions.model.is_none() {
+            assert_server_reads_in_order(kind, &page, &format!("page of {case}"));
+        }
         let times = server_plan!(
             fixture.store,
             matching!(conditions).order(request_logs::timestamp.desc()).limit(9).select(request_logs::timestamp)
