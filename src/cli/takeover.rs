@@ -23,7 +23,7 @@ use crate::config::{Config, process_environment};
 pub(super) async fn run(args: &TakeoverArgs, quiet: bool) -> Result<Report, CliError> {
     let config = configuration()?;
     let dsn = &config.database_dsn;
-    let _claim = Claim::of(dsn, &config.node_name).map_err(failed)?;
+    let _claim = Claim::of(config.database(), &config.node_name).await.map_err(failed)?;
     if args.rollback {
         let copy = Store::undo_take_over(dsn).await.map_err(failed)?;
         let text = format!(

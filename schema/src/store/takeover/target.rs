@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use diesel::{
-    QueryableByName, sql_query,
+    ExpressionMethods, QueryDsl, Queryable, QueryableByName, sql_query,
     sql_types::{BigInt, Text},
 };
 use diesel_async::RunQueryDsl;
@@ -16,6 +16,7 @@ use crate::{
         dialect::{Cell, Clash, Dialect, Rows},
         epoch::reserve_ids,
         pool::{AsyncSqlite, read, write},
+        tables::api_keys,
     },
 };
 
@@ -33,7 +34,7 @@ pub(super) enum Target {
 }
 
 /// A stored key, still encrypted.
-#[derive(Clone, Debug, QueryableByName)]
+#[derive(Clone, Debug, Queryable, QueryableByName)]
 pub(super) struct StoredKey {
     #[diesel(sql_type = BigInt)]
     pub(super) id: i64,
@@ -126,19 +127,19 @@ impl Target {
 
     /// Keys with ids above `after`, ascending.
     pub(super) async fn keys(&mut self, after: i64, limit: i64) -> StoreResult<Vec<StoredKey>> {
-        let sql = |table: &str| {
-            format!(r#"SELECT id, group_id, key_hash, key_value FROM "{table}" WHERE id > ? ORDER BY id LIMIT ?"#)
-        };
         match self {
             Self::Staged { connection, .. } => {
-                let query = sql_query(sql(&format!("{STAGED}api_keys")));
+                let query = sql_query(format!(
+                    r#"SELECT id, group_id, key_hash, key_value FROM "{STAGED}api_keys" WHERE id > ? ORDER BY id LIMIT ?"#
+                ));
                 Ok(query.bind::<BigInt, _>(after).bind::<BigInt, _>(limit).load(connection).await?)
             }
             Self::Live(writer) => {
                 let engine = Arc::clone(&writer.engine);
-                let sql = sql("api_keys");
                 read!(engine, |conn| {
-                    Ok(sql_query(sql).bind::<BigInt, _>(after).bind::<BigInt, _>(limit).load(conn).await?)
+                    let keys = api_keys::table.filter(api_keys::id.gt(after)).order(api_keys::id).limit(limit);
+                    let columns = (api_keys::id, api_keys::group_id, api_keys::key_hash, api_keys::key_value);
+                    Ok(keys.select(columns).load(conn).await?)
                 })
             }
         }

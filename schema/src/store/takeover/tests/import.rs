@@ -140,7 +140,7 @@ async fn what_cannot_be_imported_is_refused_with_a_sentence() {
         (path("own.db"), "", "one of this program"),
         (path("empty.db"), "", "not one of an older GPT-Load"),
         (path("text.db"), "", "not a database"),
-        ("postgres://u:hunter2@h/db".to_owned(), "", "PostgreSQL cannot be imported from yet"),
+        ("postgres://u:hunter2@h/db".to_owned(), "", "PostgreSQL at h:5432/db cannot be imported from yet"),
         ("u:hunter2@tcp(h)/db".to_owned(), "", "MySQL at h:3306/db cannot be imported from yet"),
         (old.path.clone(), "wrong", "does not open"),
         (old.path.clone(), "", "there is no encryption key"),

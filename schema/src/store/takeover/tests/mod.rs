@@ -15,7 +15,7 @@ use crate::{
 const PASSPHRASE: &str = "correct horse battery staple";
 
 async fn open(path: &str, passphrase: Option<&str>) -> StoreResult<Store> {
-    Store::open_with(path, passphrase.map(Secret::from).as_ref(), Derivation::with_rounds(2)).await
+    Store::open_with(path.into(), passphrase.map(Secret::from).as_ref(), Derivation::with_rounds(2)).await
 }
 
 async fn take_over_with(path: &str, passphrase: Option<&str>, options: Options, watch: Watch) -> StoreResult<Report> {
