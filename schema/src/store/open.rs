@@ -2,15 +2,18 @@
 
 use std::{path::Path, sync::Arc};
 
+use jiff::tz::TimeZone;
+
 use super::{
     Store, StoreError, StoreResult,
     dsn::{Dsn, DsnError},
-    migrate::{self, Found, Migrated, ServerSchema},
+    migrate::{self, Found, Migrated},
     pool::{
         self, Engine, Mysql, Pools, Postgres, Server, ServerPools, StoreRuntime, blocking, connect, path_text,
         tls::ExtraRoots,
     },
-    takeover, unlock,
+    takeover::{self, House},
+    unlock,
 };
 use crate::{
     crypto::{Vault, envelope::Derivation},
@@ -26,11 +29,13 @@ pub struct Place<'a> {
     pub read_dsn: Option<&'a str>,
     /// `EXTRA_CA_FILE`: roots (PEM) that servers are trusted by besides those of the system.
     pub extra_ca_file: Option<&'a Path>,
+    /// `TZ`: the zone that an older GPT-Load on MySQL calls `Local`, in whose times it may have stored.
+    pub time_zone: Option<&'a str>,
 }
 
 impl<'a> From<&'a str> for Place<'a> {
     fn from(dsn: &'a str) -> Self {
-        Self { dsn, read_dsn: None, extra_ca_file: None }
+        Self { dsn, read_dsn: None, extra_ca_file: None, time_zone: None }
     }
 }
 
@@ -39,6 +44,7 @@ pub(super) struct Parsed {
     pub(super) dsn: Dsn,
     replica: Option<Dsn>,
     pub(super) roots: ExtraRoots,
+    pub(super) time_zone: Option<String>,
 }
 
 impl TryFrom<Place<'_>> for Parsed {
@@ -51,7 +57,7 @@ impl TryFrom<Place<'_>> for Parsed {
             dsn.parse::<Dsn>().map_err(refused)
         });
         let roots = ExtraRoots(place.extra_ca_file.map(Path::to_path_buf).into_iter().collect());
-        Ok(Self { dsn, replica: replica.transpose()?, roots })
+        Ok(Self { dsn, replica: replica.transpose()?, roots, time_zone: place.time_zone.map(str::to_owned) })
     }
 }
 
@@ -90,7 +96,7 @@ impl Store {
                             Some(Dsn::Postgres(dsn)) => Some(Postgres::new(&dsn, place.roots.clone())?),
                             Some(_) => return Err(another_kind("PostgreSQL")),
                         };
-                        server(Postgres::new(&dsn, place.roots)?, replica, Pools::Postgres, key).await
+                        server(Postgres::new(&dsn, place.roots)?, replica, Pools::Postgres, key, || Ok(TimeZone::UTC)).await
                     }
                     Dsn::Mysql(dsn) => {
                         let replica = match place.replica {
@@ -98,7 +104,8 @@ impl Store {
                             Some(Dsn::Mysql(dsn)) => Some(Mysql::new(&dsn, &place.roots)?),
                             Some(_) => return Err(another_kind("MySQL")),
                         };
-                        server(Mysql::new(&dsn, &place.roots)?, replica, Pools::Mysql, key).await
+                        let zone = || takeover::zone(&dsn, place.time_zone.as_deref());
+                        server(Mysql::new(&dsn, &place.roots)?, replica, Pools::Mysql, key, zone).await
                     }
                 }
             })
@@ -135,7 +142,7 @@ async fn sqlite(path: String, key: Key) -> StoreResult<(Pools, Arc<Vault>)> {
     if found == Found::Legacy {
         let (passphrase, fresh) = (key.passphrase.clone(), key.fresh.clone());
         // On the heap: it is large, and rare.
-        known = Some(Box::pin(takeover::take_over_loudly(&path, passphrase, fresh)).await?);
+        known = Some(Box::pin(takeover::file_loudly(&path, passphrase, fresh)).await?);
     }
     let migrate = async |path: String| blocking(move || migrate::migrate_sqlite(&path)).await;
     if found == Found::Nothing {
@@ -153,26 +160,30 @@ async fn sqlite(path: String, key: Key) -> StoreResult<(Pools, Arc<Vault>)> {
     Ok((pools, vault))
 }
 
-async fn server<S: Server<Connection: ServerSchema>>(
+async fn server<S: Server<Connection: House>>(
     server: S,
     replica: Option<S>,
     kind: fn(ServerPools<S>) -> Pools,
     key: Key,
+    zone: impl FnOnce() -> StoreResult<TimeZone> + Send,
 ) -> StoreResult<(Pools, Arc<Vault>)> {
     let server = Arc::new(server);
     let mut turn = Migrated::turn(connect(&*server).await?).await?;
     let found = turn.found(server.place()).await?;
+    let mut known = None;
     if found == Found::Legacy {
-        return Err(StoreError::Incompatible(format!(
-            "{} is the database of an older GPT-Load, which can be taken over only where it is SQLite yet. Nothing was changed.",
-            server.place()
-        )));
+        let (passphrase, fresh) = (key.passphrase.clone(), key.fresh.clone());
+        // On the heap: it is large, and rare.
+        known = Some(Box::pin(takeover::server_loudly(&*server, zone()?, passphrase, fresh)).await?);
     }
     if found == Found::Nothing {
         turn = turn.migrate().await?;
     }
     let pools = kind(ServerPools::new(&server, replica));
-    let vault = key.open(&pools).await?;
+    let vault = match known {
+        Some(vault) => vault,
+        None => key.open(&pools).await?,
+    };
     // An existing database is not touched before its passphrase is known to be right.
     if found != Found::Nothing {
         turn = turn.migrate().await?;
