@@ -40,7 +40,8 @@ pub(super) async fn run(args: &TakeoverArgs, quiet: bool) -> Result<Report, CliE
     }
     match Store::taken_over(place).await.map_err(failed)? {
         Some(before) => {
-            let left = if before.old_tables { "its old tables are there as legacy_*" } else { "its old tables were dropped" };
+            let left =
+                if before.old_tables { "its old tables are there as legacy_*" } else { "its old tables were dropped" };
             let head = format!("the database was taken over before, at {}; {left}", before.at.to_rfc3339());
             Ok(summary(&head, &before.report))
         }
@@ -61,9 +62,8 @@ async fn roll_back(place: Place<'_>, yes: bool) -> Result<Report, CliError> {
         )?;
     }
     let copy = Store::undo_take_over(place).await.map_err(failed)?;
-    let kept = copy
-        .as_ref()
-        .map_or(String::new(), |copy| format!("what was in the database before this is in {copy}\n"));
+    let kept =
+        copy.as_ref().map_or(String::new(), |copy| format!("what was in the database before this is in {copy}\n"));
     let text = format!(
         "the tables of the older GPT-Load have their names back, and it may be started\n{kept}\
          a start of this program takes the database over again"

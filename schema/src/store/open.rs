@@ -96,7 +96,8 @@ impl Store {
                             Some(Dsn::Postgres(dsn)) => Some(Postgres::new(&dsn, place.roots.clone())?),
                             Some(_) => return Err(another_kind("PostgreSQL")),
                         };
-                        server(Postgres::new(&dsn, place.roots)?, replica, Pools::Postgres, key, || Ok(TimeZone::UTC)).await
+                        server(Postgres::new(&dsn, place.roots)?, replica, Pools::Postgres, key, || Ok(TimeZone::UTC))
+                            .await
                     }
                     Dsn::Mysql(dsn) => {
                         let replica = match place.replica {

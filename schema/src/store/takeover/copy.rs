@@ -230,8 +230,7 @@ impl Copying<'_> {
             let present = self.target.key_ids(keys.iter().map(|(of, _)| of.clone()).collect()).await?;
             let mut known: HashSet<(i64, String)> = present.into_iter().map(|(group, hash, _)| (group, hash)).collect();
             let read = keys.len();
-            let cells: Vec<_> =
-                keys.into_iter().filter_map(|(of, cells)| known.insert(of).then_some(cells)).collect();
+            let cells: Vec<_> = keys.into_iter().filter_map(|(of, cells)| known.insert(of).then_some(cells)).collect();
             progress.report.keys.taken += number(cells.len());
             progress.report.keys.duplicates += number(read - cells.len());
             self.commit(vec![rows_of("api_keys", key_rows::KEY_COLUMNS, cells, Clash::Fail)], progress).await?;

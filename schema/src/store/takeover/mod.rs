@@ -22,9 +22,6 @@ mod staging;
 mod swap;
 mod target;
 
-#[cfg(test)]
-mod tests;
-
 pub(super) use self::{server::House, source_server::zone, source_sqlite::inventory};
 
 use std::{path::Path, sync::Arc};
@@ -153,11 +150,10 @@ impl Store {
     /// # Errors
     /// As [`Store::open`].
     pub async fn taken_over(place: impl Into<Place<'_>>) -> StoreResult<Option<Taken>> {
-        let progress = anywhere!(
-            place.into().try_into()?,
-            |path| blocking(move || finished(&path)).await,
-            |server, _zone| server::finished(&mut connect(&server).await?).await
-        )?;
+        let progress =
+            anywhere!(place.into().try_into()?, |path| blocking(move || finished(&path)).await, |server, _zone| {
+                server::finished(&mut connect(&server).await?).await
+            })?;
         Ok(progress.map(|progress| Taken {
             at: progress.finished_at.unwrap_or(progress.started_at),
             report: progress.report,
@@ -248,11 +244,7 @@ impl Writer {
 }
 
 /// Takes over the database in the file at `path`, with everything said on the log; answers the database's vault.
-pub(super) async fn file_loudly(
-    path: &str,
-    passphrase: Option<Secret>,
-    fresh: Derivation,
-) -> StoreResult<Arc<Vault>> {
+pub(super) async fn file_loudly(path: &str, passphrase: Option<Secret>, fresh: Derivation) -> StoreResult<Arc<Vault>> {
     let (report, vault) = in_place::take_over(path, passphrase, fresh, Options::default(), &mut loud()).await?;
     say(&report);
     Ok(vault)
@@ -265,8 +257,7 @@ pub(super) async fn server_loudly<S: Server<Connection: House>>(
     passphrase: Option<Secret>,
     fresh: Derivation,
 ) -> StoreResult<Arc<Vault>> {
-    let (report, vault) =
-        server::take_over(server, zone, passphrase, fresh, Options::default(), &mut loud()).await?;
+    let (report, vault) = server::take_over(server, zone, passphrase, fresh, Options::default(), &mut loud()).await?;
     say(&report);
     Ok(vault)
 }
@@ -325,3 +316,7 @@ fn finished(path: &str) -> StoreResult<Option<Progress>> {
     }
     staging::stored_progress(&mut connection, "takeovers", in_place::NAME)
 }
+
+// Here, so that it sees the macro.
+#[cfg(test)]
+mod tests;

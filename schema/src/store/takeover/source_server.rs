@@ -1,13 +1,7 @@
 //! Reads the database of an older program on a server, and never writes to it.
 
 use async_trait::async_trait;
-use diesel::{
-    QueryableByName,
-    mysql::Mysql,
-    pg::Pg,
-    sql_query,
-    sql_types::Text,
-};
+use diesel::{QueryableByName, mysql::Mysql, pg::Pg, sql_query, sql_types::Text};
 use diesel_async::{AsyncMysqlConnection, AsyncPgConnection, RunQueryDsl};
 use jiff::{civil::DateTime, tz::TimeZone};
 
@@ -67,7 +61,8 @@ impl Reads for AsyncPgConnection {
 impl Reads for AsyncMysqlConnection {
     const SETTINGS: &'static str = "SET SESSION TRANSACTION READ ONLY";
     // Not a comparison of pairs, for which no index is used.
-    const OLDER: &'static str = "WHERE t.`timestamp` <= CAST(? AS DATETIME(6)) AND (t.`timestamp` < CAST(? AS DATETIME(6)) OR t.`id` < ?)";
+    const OLDER: &'static str =
+        "WHERE t.`timestamp` <= CAST(? AS DATETIME(6)) AND (t.`timestamp` < CAST(? AS DATETIME(6)) OR t.`id` < ?)";
     const OLDER_VARIABLES: [usize; 3] = [0, 0, 1];
 
     fn quoted(name: &str) -> String {
@@ -128,7 +123,9 @@ impl<C: Reads> ServerSource<C> {
 fn located(zone: &TimeZone, text: String) -> String {
     let Ok(time) = text.parse::<DateTime>() else { return text };
     let Ok(there) = zone.to_ambiguous_zoned(time).compatible() else { return text };
-    let minutes = there.offset().seconds() / 60;
+    let Ok(utc) = TimeZone::UTC.to_ambiguous_zoned(time).compatible() else { return text };
+    // Not the zone's distance: a time that no clock showed, in spring, is one of before the change.
+    let minutes = (utc.timestamp().as_second() - there.timestamp().as_second()) / 60;
     let sign = if minutes < 0 { '-' } else { '+' };
     format!("{text}{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
 }
@@ -233,7 +230,8 @@ macro_rules! server_source {
                 let order = <$connection>::quoted("timestamp");
                 let tail = format!("{older} ORDER BY t.{order} DESC, t.id DESC LIMIT {}", bound(limit));
                 let rows: Vec<LegacyLog> = self.rows(&tail, &variables).await?;
-                let next = rows.last().and_then(|row| Some(format!("{}\n{}", row.timestamp.as_ref()?, row.id.as_ref()?)));
+                let next =
+                    rows.last().and_then(|row| Some(format!("{}\n{}", row.timestamp.as_ref()?, row.id.as_ref()?)));
                 Ok(Logs { rows: self.located(rows), next })
             }
         }

@@ -29,7 +29,11 @@ use crate::{
         pool::{Server, blocking, connect},
         unlock::{self, KeyRow},
     },
-    takeover::{Report, cipher::LegacyCipher, source::{LEGACY_TABLES, Source}},
+    takeover::{
+        Report,
+        cipher::LegacyCipher,
+        source::{LEGACY_TABLES, Source},
+    },
     time::Timestamp,
 };
 
@@ -82,8 +86,7 @@ pub(in crate::store) async fn take_over<S: Server<Connection: House>>(
 
     let tables = S::Connection::tables();
     let mut connection = connect(server).await?;
-    let (vault, progress) =
-        begin(&mut connection, &tables, passphrase, fresh, source.inventory().generation()).await?;
+    let (vault, progress) = begin(&mut connection, &tables, passphrase, fresh, source.inventory().generation()).await?;
     let vault = Arc::new(vault);
     let mut target = Target::Staged { connection: connection.staged(), vault: Arc::clone(&vault) };
     let mut copying =

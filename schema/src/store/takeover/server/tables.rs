@@ -78,9 +78,7 @@ fn tokens<'a>(sql: &'a str) -> Vec<Token<'a>> {
             '-' if rest.starts_with("--") => (rest.find('\n').unwrap_or(rest.len()), Token::Other),
             // A doubled quote within the text is read as two texts side by side.
             '\'' => (rest[1..].find('\'').map_or(rest.len(), |end| end + 2), Token::Other),
-            _ if is_word(first) => {
-                (rest.find(|character| !is_word(character)).unwrap_or(rest.len()), Token::Word)
-            }
+            _ if is_word(first) => (rest.find(|character| !is_word(character)).unwrap_or(rest.len()), Token::Word),
             '(' | ')' | ',' | ';' | '=' => (1, Token::Mark),
             _ => (first.len_utf8(), Token::Other),
         };
@@ -116,7 +114,8 @@ fn staged(sql: &str, tables: &BTreeSet<String>, indexes: bool) -> String {
             Token::Word(word) => {
                 let table = tables.contains(word) && BEFORE_TABLES.contains(&before);
                 let named = before == kind || before == "EXISTS";
-                let index = indexes && ["INDEX", "CONSTRAINT"].contains(&kind) && named && !["IF", "NOT"].contains(&word);
+                let index =
+                    indexes && ["INDEX", "CONSTRAINT"].contains(&kind) && named && !["IF", "NOT"].contains(&word);
                 if table || index {
                     changed.push_str(STAGED);
                 }

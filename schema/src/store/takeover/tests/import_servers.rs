@@ -52,7 +52,11 @@ async fn brought_in(source: Kind) {
         assert_eq!(logs.len(), usize::try_from(report.logs.taken).expect("a count"));
 
         let again = import(&store, &old.dsn(), quiet()).await.expect("once more");
-        assert_eq!((again.keys.taken, again.groups_taken, again.hours.read, again.logs.taken), (0, 0, 0, 0), "{kind:?}");
+        assert_eq!(
+            (again.keys.taken, again.groups_taken, again.hours.read, again.logs.taken),
+            (0, 0, 0, 0),
+            "{kind:?}"
+        );
         assert_eq!(store.request_totals().await.expect("totals"), (16, 3), "{kind:?}");
     }
     assert_eq!(old.dump(|table| Some(table.to_owned())), before, "nothing is written to the source");
@@ -70,7 +74,7 @@ async fn a_mysql_installation_is_brought_in() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_file_is_brought_into_a_server() {
-    let old = super::old::troubled(PASSPHRASE, 1_200);
+    let old = old::troubled(PASSPHRASE, 1_200);
     for kind in [Kind::Postgres, Kind::Mysql] {
         let (_database, store) = here(kind).await;
         let report = import(&store, &old.path, quiet()).await.unwrap_or_else(|error| panic!("{kind:?}: {error}"));
@@ -91,10 +95,10 @@ async fn what_is_no_older_database_is_refused() {
         let empty = Database::new(kind);
         let refused = import(&store, empty.dsn(), quiet()).await.expect_err("empty").to_string();
         assert!(refused.contains("not one of an older GPT-Load"), "{refused}");
-        let old = OldServer::new(kind, super::old::Generation::Two);
+        let old = OldServer::new(kind, old::Generation::Two);
         old.plain_keys(1, 0..3);
-        let refused = store.writer(1).import(format!("{}x", old.database.dsn()).as_str(), None, Options::default(), quiet());
-        let refused = refused.await.expect_err("no such database");
+        let absent = format!("{}x", old.database.dsn());
+        let refused = import(&store, &absent, quiet()).await.expect_err("no such database");
         assert!(matches!(refused, StoreError::Unavailable(_)), "{refused}");
         let report = import(&store, &old.dsn(), quiet()).await.expect("plain keys under any passphrase");
         assert_eq!((report.keys.read, report.keys.in_clear_text), (3, 3));

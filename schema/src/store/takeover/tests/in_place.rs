@@ -273,7 +273,7 @@ async fn old_tables_are_dropped_when_told() {
     assert!(dropped.contains(&"legacy_api_keys".to_owned()), "{dropped:?}");
     assert!(dump(&old.path, |table| table.strip_prefix("legacy_").map(str::to_owned)).is_empty());
     let text = String::from_utf8_lossy(&old.bytes()).into_owned();
-    assert!(!text.contains("idx_group_sub"), "nor are they in pages that are free");
+    assert!(!text.contains("idx_group_time"), "nor are they in pages that are free");
     assert!(!Store::taken_over(old.path.as_str()).await.expect("reads").expect("it is known still").old_tables);
     assert_eq!(Store::drop_taken_over(old.path.as_str()).await.expect("once more"), Vec::<String>::new());
     let refused = Store::undo_take_over(old.path.as_str()).await.expect_err("they are gone").to_string();

@@ -8,7 +8,7 @@ mod old_server;
 mod servers;
 mod trouble;
 
-use super::*;
+use super::{in_place::take_over, *};
 use crate::{
     ids::GroupId,
     key::{KeyRecord, KeyState},
@@ -25,7 +25,7 @@ async fn take_over_with(path: &str, passphrase: Option<&str>, options: Options, 
     let (path, passphrase, mut watch) = (path.to_owned(), passphrase.map(Secret::from), watch);
     let runtime = StoreRuntime::start()?;
     let taking =
-        async move { Ok(in_place::take_over(&path, passphrase, Derivation::with_rounds(2), options, &mut watch).await?.0) };
+        async move { Ok(take_over(&path, passphrase, Derivation::with_rounds(2), options, &mut watch).await?.0) };
     runtime.run(taking).await
 }
 

@@ -60,7 +60,9 @@ impl OldServer {
         let at = jiff::Timestamp::from_millisecond(at).expect("a time");
         match self.kind {
             // Whatever the zone of the session, a stored time is the same.
-            Kind::Postgres => (at - SignedDuration::from_hours(5)).strftime("'%Y-%m-%d %H:%M:%S%.3f-05:00'").to_string(),
+            Kind::Postgres => {
+                (at - SignedDuration::from_hours(5)).strftime("'%Y-%m-%d %H:%M:%S%.3f-05:00'").to_string()
+            }
             Kind::Mysql | Kind::Sqlite => {
                 (at + SignedDuration::from_hours(AHEAD)).strftime("'%Y-%m-%d %H:%M:%S%.3f'").to_string()
             }
@@ -134,9 +136,9 @@ impl OldServer {
 
     fn rows(&self, table: &str) -> Vec<String> {
         match self.kind {
-            Kind::Postgres => {
-                self.database.column(&format!("SET TimeZone = 'UTC'; SELECT CAST(t AS TEXT) FROM \"{table}\" t ORDER BY 1"))
-            }
+            Kind::Postgres => self
+                .database
+                .column(&format!("SET TimeZone = 'UTC'; SELECT CAST(t AS TEXT) FROM \"{table}\" t ORDER BY 1")),
             Kind::Mysql | Kind::Sqlite => {
                 let columns = self.database.column(&format!(
                     "SELECT CONCAT('IFNULL(HEX(`', column_name, '`),\"NULL\")') FROM information_schema.columns \

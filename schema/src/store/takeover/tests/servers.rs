@@ -49,11 +49,11 @@ on_every_server!(
 async fn take_over_at(dsn: &str, passphrase: Option<&str>, options: Options, mut watch: Watch) -> StoreResult<Report> {
     let passphrase = passphrase.map(Secret::from);
     let fresh = Derivation::with_rounds(2);
-    anywhere!(
-        Place::from(dsn).try_into()?,
-        |_path| panic!("no server"),
-        |server, zone| Ok(server::take_over(&server, zone, passphrase, fresh, options, &mut watch).await?.0)
+    anywhere!(Place::from(dsn).try_into()?, |_path| panic!("no server"), |server, zone| Ok(server::take_over(
+        &server, zone, passphrase, fresh, options, &mut watch
     )
+    .await?
+    .0))
 }
 
 fn whole(table: &str) -> Option<String> {
@@ -278,8 +278,8 @@ async fn killed_while_tables_are_made_it_begins_again(kind: Kind) {
 }
 
 async fn an_old_program_that_goes_on_writing_is_noticed(kind: Kind) {
-    let old = std::sync::Arc::new(troubled(kind, PASSPHRASE, 300));
-    let writer = std::sync::Arc::clone(&old);
+    let old = Arc::new(troubled(kind, PASSPHRASE, 300));
+    let writer = Arc::clone(&old);
     let mut wrote = false;
     let writes: Watch = Box::new(move |moment: Moment| {
         if moment.stage == "request log" && !wrote {
