@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use gpt_load_schema::{
     secret::Secret,
-    store::{Claim, Store, TakeoverOptions},
+    store::{Claim, Place, Store, TakeoverOptions},
 };
 use zeroize::Zeroizing;
 
@@ -32,7 +32,9 @@ pub(super) async fn run(args: &ImportFromArgs, quiet: bool) -> Result<Report, Cl
     // The node that leads next begins above this one.
     let writer = store.writer(store.epoch().await.map_err(failed)?.saturating_add(1));
     let options = TakeoverOptions { leave_unreadable: args.leave_unreadable };
-    let taken = writer.import(args.from.expose(), key, options, watch(quiet)).await.map_err(|error| {
+    // Roots and time zone of this installation are good for the other's server, too.
+    let from = Place { dsn: args.from.expose(), read_dsn: None, ..config.database() };
+    let taken = writer.import(from, key, options, watch(quiet)).await.map_err(|error| {
         failed(error).advise("What was imported up to here stays; the same command goes on from there.")
     })?;
     Ok(summary("imported", &taken))

@@ -32,6 +32,7 @@ impl Config {
             dsn: &self.database_dsn,
             read_dsn: self.database_read_dsn.as_ref().map(Secret::expose),
             extra_ca_file: self.extra_ca_file.as_deref(),
+            time_zone: self.tz.as_deref(),
         }
     }
 

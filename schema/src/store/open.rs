@@ -2,15 +2,17 @@
 
 use std::{path::Path, sync::Arc};
 
+use jiff::tz::TimeZone;
+
 use super::{
     Store, StoreError, StoreResult,
     dsn::{Dsn, DsnError},
-    migrate::{self, Found, Migrated, ServerSchema},
+    migrate::{self, Found, Migrated},
     pool::{
         self, Engine, Mysql, Pools, Postgres, Server, ServerPools, StoreRuntime, blocking, connect, path_text,
         tls::ExtraRoots,
     },
-    takeover,
+    takeover::{self, House},
     unlock::{self, Opened, Passphrases},
 };
 use crate::{crypto::envelope::Derivation, secret::Secret};
@@ -24,11 +26,13 @@ pub struct Place<'a> {
     pub read_dsn: Option<&'a str>,
     /// `EXTRA_CA_FILE`: roots (PEM) that servers are trusted by besides those of the system.
     pub extra_ca_file: Option<&'a Path>,
+    /// `TZ`: the zone that an older GPT-Load on MySQL calls `Local`, in whose times it may have stored.
+    pub time_zone: Option<&'a str>,
 }
 
 impl<'a> From<&'a str> for Place<'a> {
     fn from(dsn: &'a str) -> Self {
-        Self { dsn, read_dsn: None, extra_ca_file: None }
+        Self { dsn, read_dsn: None, extra_ca_file: None, time_zone: None }
     }
 }
 
@@ -37,6 +41,7 @@ pub(super) struct Parsed {
     pub(super) dsn: Dsn,
     replica: Option<Dsn>,
     pub(super) roots: ExtraRoots,
+    pub(super) time_zone: Option<String>,
 }
 
 impl TryFrom<Place<'_>> for Parsed {
@@ -49,7 +54,7 @@ impl TryFrom<Place<'_>> for Parsed {
             dsn.parse::<Dsn>().map_err(refused)
         });
         let roots = ExtraRoots(place.extra_ca_file.map(Path::to_path_buf).into_iter().collect());
-        Ok(Self { dsn, replica: replica.transpose()?, roots })
+        Ok(Self { dsn, replica: replica.transpose()?, roots, time_zone: place.time_zone.map(str::to_owned) })
     }
 }
 
@@ -118,7 +123,8 @@ impl Store {
                             Some(Dsn::Postgres(dsn)) => Some(Postgres::new(&dsn, place.roots.clone())?),
                             Some(_) => return Err(another_kind("PostgreSQL")),
                         };
-                        server(Postgres::new(&dsn, place.roots)?, replica, Pools::Postgres, key).await
+                        server(Postgres::new(&dsn, place.roots)?, replica, Pools::Postgres, key, || Ok(TimeZone::UTC))
+                            .await
                     }
                     Dsn::Mysql(dsn) => {
                         let replica = match place.replica {
@@ -126,7 +132,8 @@ impl Store {
                             Some(Dsn::Mysql(dsn)) => Some(Mysql::new(&dsn, &place.roots)?),
                             Some(_) => return Err(another_kind("MySQL")),
                         };
-                        server(Mysql::new(&dsn, &place.roots)?, replica, Pools::Mysql, key).await
+                        let zone = || takeover::zone(&dsn, place.time_zone.as_deref());
+                        server(Mysql::new(&dsn, &place.roots)?, replica, Pools::Mysql, key, zone).await
                     }
                 }
             })
@@ -152,16 +159,21 @@ impl Key {
     }
 }
 
-/// Takes an older program's file over with the passphrase that opens it; answers the keys unless the passphrase is to be
-/// changed yet.
-async fn take_over(path: &str, key: &Key) -> StoreResult<Option<Opened>> {
-    let Passphrases { current, previous } = key.passphrases.clone();
-    match takeover::take_over_loudly(path, current, key.fresh.clone()).await {
-        Err(StoreError::Encryption(_)) if previous.is_some() => {
-            takeover::take_over_loudly(path, previous, key.fresh.clone()).await.map(|_| None)
+/// What `$take_over` answers with the passphrase that opens an older program's database; `None` when that is the previous
+/// one, so that the keys are to be wrapped anew yet.
+macro_rules! with_either {
+    ($key:expr, |$passphrase:ident| $take_over:expr) => {{
+        let Passphrases { current: $passphrase, previous } = $key.passphrases.clone();
+        // On the heap: it is large, and rare.
+        match Box::pin($take_over).await {
+            Err(StoreError::Encryption(_)) if previous.is_some() => {
+                let $passphrase = previous;
+                Box::pin($take_over).await?;
+                None
+            }
+            result => Some(result?),
         }
-        result => result.map(Some),
-    }
+    }};
 }
 
 async fn sqlite(path: String, key: Key) -> StoreResult<(Pools, Opened)> {
@@ -174,8 +186,7 @@ async fn sqlite(path: String, key: Key) -> StoreResult<(Pools, Opened)> {
     .await?;
     let mut known = None;
     if found == Found::Legacy {
-        // On the heap: it is large, and rare.
-        known = Box::pin(take_over(&path, &key)).await?;
+        known = with_either!(key, |passphrase| takeover::file_loudly(&path, passphrase, key.fresh.clone()));
     }
     let migrate = async |path: String| blocking(move || migrate::migrate_sqlite(&path)).await;
     if found == Found::Nothing {
@@ -193,26 +204,31 @@ async fn sqlite(path: String, key: Key) -> StoreResult<(Pools, Opened)> {
     Ok((pools, opened))
 }
 
-async fn server<S: Server<Connection: ServerSchema>>(
+async fn server<S: Server<Connection: House>>(
     server: S,
     replica: Option<S>,
     kind: fn(ServerPools<S>) -> Pools,
     key: Key,
+    zone: impl FnOnce() -> StoreResult<TimeZone> + Send,
 ) -> StoreResult<(Pools, Opened)> {
     let server = Arc::new(server);
     let mut turn = Migrated::turn(connect(&*server).await?).await?;
     let found = turn.found(server.place()).await?;
+    let mut known = None;
     if found == Found::Legacy {
-        return Err(StoreError::Incompatible(format!(
-            "{} is the database of an older GPT-Load, which can be taken over only where it is SQLite yet. Nothing was changed.",
-            server.place()
-        )));
+        let zone = zone()?;
+        known = with_either!(key, |passphrase| {
+            takeover::server_loudly(&*server, zone.clone(), passphrase, key.fresh.clone())
+        });
     }
     if found == Found::Nothing {
         turn = turn.migrate().await?;
     }
     let pools = kind(ServerPools::new(&server, replica));
-    let opened = key.open(&pools).await?;
+    let opened = match known {
+        Some(opened) => opened,
+        None => key.open(&pools).await?,
+    };
     // An existing database is not touched before its passphrase is known to be right.
     if found != Found::Nothing {
         turn = turn.migrate().await?;

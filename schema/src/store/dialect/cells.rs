@@ -8,6 +8,8 @@ use diesel::{
 
 /// Variables of one statement; every SQLite of this decade takes them.
 const VARIABLES: usize = 3_000;
+/// Bytes of text in one statement, about: old servers take packets of 4 MiB.
+const BYTES: usize = 2 << 20;
 
 /// A value of any column.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,8 +25,6 @@ pub(in crate::store) enum Cell {
 pub(in crate::store) enum Clash {
     /// The statement fails.
     Fail,
-    /// The stored row stays.
-    Skip,
     /// The new row takes the place of the one with the same first column.
     Replace,
     /// The counts of an hour are added to those stored.
@@ -80,7 +80,29 @@ pub(super) const MYSQL: Words = Words { quote: '`', numbered: false, conflict: f
 impl Rows {
     /// The rows in batches of one statement each.
     pub(super) fn chunks(&self) -> impl Iterator<Item = &[Vec<Cell>]> {
-        self.rows.chunks((VARIABLES / self.columns.len().max(1)).max(1))
+        let most = (VARIABLES / self.columns.len().max(1)).max(1);
+        let mut rest = self.rows.as_slice();
+        std::iter::from_fn(move || {
+            let mut bytes = 0;
+            let fits = |row: &&Vec<Cell>| {
+                bytes += row.iter().map(Cell::bytes).sum::<usize>();
+                bytes <= BYTES
+            };
+            let count = rest.iter().take(most).take_while(fits).count().max(1);
+            let (chunk, left) = rest.split_at_checked(count)?;
+            rest = left;
+            Some(chunk)
+        })
+    }
+}
+
+impl Cell {
+    /// Bytes of its text.
+    const fn bytes(&self) -> usize {
+        match self {
+            Self::Text(text) => text.len(),
+            Self::Null | Self::Int(_) | Self::Bool(_) => 0,
+        }
     }
 }
 
@@ -108,9 +130,6 @@ pub(super) fn insert_sql(words: &Words, rows: &Rows, chunk: &[Vec<Cell>]) -> Str
     let counts = ["success_count", "failure_count"].map(quoted);
     let tail = match (rows.clash, words.conflict) {
         (Clash::Fail, _) => String::new(),
-        (Clash::Skip, true) => " ON CONFLICT DO NOTHING".to_owned(),
-        // A row that is changed to what it is counts as none.
-        (Clash::Skip, false) => format!(" ON DUPLICATE KEY UPDATE {0} = {table}.{0}", columns[0]),
         (Clash::Replace, true) => format!(" ON CONFLICT ({}) DO UPDATE SET {}", columns[0], update(&columns, false)),
         (Clash::Replace, false) => format!(" ON DUPLICATE KEY UPDATE {}", update(&columns, false)),
         (Clash::AddHour, true) => {

@@ -9,7 +9,7 @@ const PORT: u16 = 3306;
 const FORM: &str = "the MySQL form is user:password@tcp(host:port)/database";
 /// Parameters of the driver of the older GPT-Load that mean nothing here: this program always speaks utf8mb4, stores
 /// times as numbers, and lets the driver decide the rest.
-const WITHOUT_MEANING: [&str; 20] = [
+const WITHOUT_MEANING: [&str; 19] = [
     "allowallfiles",
     "allowcleartextpasswords",
     "allowfallbacktoplaintext",
@@ -22,7 +22,6 @@ const WITHOUT_MEANING: [&str; 20] = [
     "columnswithalias",
     "connectionattributes",
     "interpolateparams",
-    "loc",
     "maxallowedpacket",
     "multistatements",
     "parsetime",
@@ -45,6 +44,8 @@ pub struct MysqlDsn {
     pub database: String,
     /// What `tls` asks for.
     pub tls: TlsMode,
+    /// `loc`: the time zone in which the older GPT-Load stored times.
+    pub location: Option<String>,
     /// Session variables and their values, as SQL.
     variables: Vec<(String, String)>,
 }
@@ -108,10 +109,11 @@ fn parse(text: &str) -> Result<MysqlDsn, DsnError> {
     if database.is_empty() {
         return Err("the MySQL database name is missing after the last `/`".into());
     }
-    let (mut tls, mut variables) = (TlsMode::Disable, Vec::new());
+    let (mut tls, mut location, mut variables) = (TlsMode::Disable, None, Vec::new());
     for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
         match name.to_ascii_lowercase().as_str() {
             "tls" => tls = tls_mode(&value)?,
+            "loc" => location = Some(value.into_owned()),
             name if WITHOUT_MEANING.contains(&name) => {}
             // Their driver makes session variables of all others.
             _ if is_name(&name) && is_literal(&value) => variables.push((name.into_owned(), value.into_owned())),
@@ -129,6 +131,7 @@ fn parse(text: &str) -> Result<MysqlDsn, DsnError> {
         address,
         database: database.to_owned(),
         tls,
+        location,
         variables,
     })
 }
@@ -173,7 +176,7 @@ mod tests {
         let dsn = parsed("ro:ot:p@ss/w%41d@tcp(db.local:3307)/load?charset=utf8mb4&parseTime=True&loc=Asia%2FShanghai");
         assert_eq!((dsn.user.as_str(), dsn.password.expose()), ("ro", "ot:p@ss/w%41d"));
         assert_eq!((&dsn.address, dsn.database.as_str(), dsn.tls), (&tcp("db.local", 3307), "load", TlsMode::Disable));
-        assert_eq!(dsn.variables(), Vec::<String>::new());
+        assert_eq!((dsn.variables(), dsn.location.as_deref()), (Vec::new(), Some("Asia/Shanghai")));
         for (text, user, address) in [
             ("root@tcp([::1])/load", "root", tcp("::1", 3306)),
             ("root@tcp([::1]:7)/load", "root", tcp("::1", 7)),

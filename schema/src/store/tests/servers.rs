@@ -110,7 +110,7 @@ async fn writers_take_turns_and_the_stale_one_loses(kind: Kind) {
 /// Lists come from the replica; what decides about writes, and the keys, do not.
 async fn lists_are_read_from_the_replica(kind: Kind) {
     let (database, replica) = (Database::new(kind), Database::new(kind));
-    let place = Place { dsn: database.dsn(), read_dsn: Some(replica.dsn()), extra_ca_file: None };
+    let place = Place { dsn: database.dsn(), read_dsn: Some(replica.dsn()), extra_ca_file: None, time_zone: None };
     let opened = async |place| Store::open_with(place, None, Derivation::with_rounds(2)).await;
     let store = opened(place).await.expect("opens");
     // The replica of this test is a database of its own, in which other things stand.
@@ -123,7 +123,7 @@ async fn lists_are_read_from_the_replica(kind: Kind) {
     assert_eq!(store.logs_page(&LogFilter::default(), 1, 10, NOW).await.expect("a page").total, 2);
     assert_eq!(store.request_totals().await.expect("totals"), (2, 0));
     assert_eq!(store.groups().await.expect("groups").len(), 1);
-    let another = Place { dsn: database.dsn(), read_dsn: Some("./file.db"), extra_ca_file: None };
+    let another = Place { dsn: database.dsn(), read_dsn: Some("./file.db"), extra_ca_file: None, time_zone: None };
     let refused = opened(another).await.err().expect("another kind").to_string();
     assert!(refused.starts_with("DATABASE_READ_DSN: "), "{refused}");
 }

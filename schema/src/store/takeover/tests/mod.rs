@@ -1,11 +1,14 @@
 //! Take-overs of databases that the tests make as older programs made them.
 
 mod import;
+mod import_servers;
 mod in_place;
 mod old;
+mod old_server;
+mod servers;
 mod trouble;
 
-use super::*;
+use super::{in_place::take_over, *};
 use crate::{
     ids::GroupId,
     key::{KeyRecord, KeyState},
