@@ -9,6 +9,8 @@ use super::*;
 use crate::store::unlock::Passphrases;
 use crate::group::{HeaderAction, HeaderRule};
 
+on_every_database! { secrets_survive_whatever_becomes_of_their_keys }
+
 const KEYS: usize = 1_200;
 const LOGS: usize = 700;
 const HEADER: &str = "header-rule-secret";
@@ -347,4 +349,31 @@ async fn header_rules_of_former_versions_are_sealed_at_the_next_start() {
         }
     }
     assert!(!database.everything().contains(HEADER), "not even where it was");
+}
+
+async fn secrets_survive_whatever_becomes_of_their_keys(kind: Kind) {
+    let database = Database::new(kind);
+    let dsn = database.dsn();
+    filled(&open(dsn, None).await.expect("opens")).await;
+    let done = migrate(dsn, "", "one").await.expect("enables");
+    assert_eq!((done.done, done.keys, done.has_legacy_tables), (Migrated::Enabled, KEYS as i64, false));
+    let everything = database.everything();
+    for secret in ["sk-secret-", HEADER, "proxy-secret", "pk-one", "pk-global"] {
+        assert!(!everything.contains(secret), "{secret} is still there");
+    }
+    let store = open(dsn, Some("one")).await.expect("opens");
+    assert_whole(&store).await;
+    let writer = store.writer(store.epoch().await.expect("reads") + 1);
+    assert!(writer.begin_rotation(NOW).await.expect("begins"));
+    assert!(!writer.begin_rotation(NOW).await.expect("is under way"));
+    assert!(rotated(&writer).await >= 8);
+    let state = store.encryption_state().await.expect("the state");
+    assert_eq!((state.data_keys, state.rotation.map(|rotation| rotation.unreadable)), (1, Some(0)));
+    assert_whole(&store).await;
+    drop((store, writer));
+    assert_whole(&opened(dsn, "two", "one").await.expect("the previous one opens it")).await;
+    assert!(refusal(open(dsn, Some("one")).await).contains("another key"));
+    let done = migrate(dsn, "two", "").await.expect("disables");
+    assert_eq!((done.done, done.unreadable_logs), (Migrated::Disabled, 0));
+    assert_whole(&open(dsn, None).await.expect("opens")).await;
 }

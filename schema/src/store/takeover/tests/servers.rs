@@ -1,5 +1,7 @@
 //! Take-overs in place on servers.
 
+use std::sync::Arc;
+
 use super::{
     old::Generation,
     old_server::{MADE, OldServer, troubled},
