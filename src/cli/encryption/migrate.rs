@@ -45,8 +45,9 @@ pub(in crate::cli) async fn run(args: &MigrateKeysArgs, quiet: bool) -> Result<R
                               with the new ENCRYPTION_KEY and the former one in ENCRYPTION_KEY_PREVIOUS.",
         )
     })?;
-    if let Some(taken) =
-        Store::take_over(config.database(), from.as_ref(), TakeoverOptions::default(), watch(quiet)).await.map_err(failed)?
+    if let Some(taken) = Store::take_over(config.database(), from.as_ref(), TakeoverOptions::default(), watch(quiet))
+        .await
+        .map_err(failed)?
     {
         let said =
             summary("the database of an older GPT-Load was taken over first; its tables are there as legacy_*", &taken);

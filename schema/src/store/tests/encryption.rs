@@ -6,8 +6,8 @@ use diesel::{
 use serde_json::json;
 
 use super::*;
-use crate::store::unlock::Passphrases;
 use crate::group::{HeaderAction, HeaderRule};
+use crate::store::unlock::Passphrases;
 
 on_every_database! { secrets_survive_whatever_becomes_of_their_keys }
 
@@ -166,7 +166,11 @@ async fn a_rotation_brings_everything_under_a_fresh_data_key() {
     assert_eq!(state.rotation.map(|rotation| rotation.total), Some(2 * (KEYS + LOGS) as i64));
     assert_whole(&fixture.store).await;
     fixture.keys(group, &["sk-meanwhile"]).await;
-    assert_eq!((under(fixture.database.dsn(), 2), under(fixture.database.dsn(), 3)), (before, 1), "what is new is under the new key");
+    assert_eq!(
+        (under(fixture.database.dsn(), 2), under(fixture.database.dsn(), 3)),
+        (before, 1),
+        "what is new is under the new key"
+    );
 
     assert!(writer.continue_rotation(NOW).await.expect("settings"));
     assert!(writer.continue_rotation(NOW).await.expect("groups"));
@@ -335,7 +339,10 @@ async fn header_rules_of_former_versions_are_sealed_at_the_next_start() {
         "UPDATE groups SET header_rules = '{rules}'; UPDATE recasts SET purpose = 'header_rules', stage = 'groups', \
          last_row = '', finished_at = NULL"
     );
-    SqliteConnection::establish(fixture.database.dsn()).expect("the file").batch_execute(&former).expect("a former version");
+    SqliteConnection::establish(fixture.database.dsn())
+        .expect("the file")
+        .batch_execute(&former)
+        .expect("a former version");
     let Fixture { store, writer, database } = fixture;
     let dsn = database.dsn();
     drop((store, writer));

@@ -86,7 +86,8 @@ pub(in crate::store) async fn take_over<S: Server<Connection: House>>(
 
     let tables = S::Connection::tables();
     let mut connection = connect(server).await?;
-    let (opened, progress) = begin(&mut connection, &tables, passphrase, fresh, source.inventory().generation()).await?;
+    let (opened, progress) =
+        begin(&mut connection, &tables, passphrase, fresh, source.inventory().generation()).await?;
     let mut target = Target::Staged { connection: connection.staged(), vault: Arc::clone(&opened.vault) };
     let mut copying =
         Copying { source: &mut *source, target: &mut target, name: NAME, cipher, options, progress, watch };
