@@ -1,22 +1,24 @@
-# What people and machines run; `make` alone lists the targets. run, try and build need cargo and a C compiler, test also python3.
+# What people and machines run; `make` alone lists the targets. run, try and build need cargo and a C compiler,
+# the web UI needs Node.js 20 or newer, test also python3.
 
 CARGO ?= cargo
 ARGS ?=
 PROGRAMS = $(or $(CARGO_TARGET_DIR),target)/release
+NPM ?= npm
 DOUBLE_ADDR ?= 127.0.0.1:4010
 # The command line for a running node: what is built already, else a debug build.
 GPT_LOAD = $(or $(wildcard $(PROGRAMS)/gpt-load),$(CARGO) run --locked --bin gpt-load --)
 
 .DEFAULT_GOAL := help
-.PHONY: help run try double build dev test sdk-test lint fmt bench bench-selection soak fuzz clean docs \
-        health stats blacklist reset-keys validate-keys
+.PHONY: help run try double build web dev test sdk-test api-test lint lint-web fmt bench bench-selection soak fuzz clean \
+        docs health stats blacklist reset-keys validate-keys migrate-keys
 
 help: ## List the targets
 	@echo "GPT-Load: make run starts a node, make try shows one at work."
 	@echo
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Build for release and start a node on SQLite; needs no configuration (.env, OPENAI_BASE_URL, KEYS_FILE … apply)
+run: web ## Build UI and node for release and start it on SQLite; needs no configuration (.env, OPENAI_BASE_URL, KEYS_FILE … apply)
 	$(CARGO) build --release --locked --bin gpt-load
 	@echo "No provider key at hand? 'make double' in another terminal is a provider to try with; 'make try' starts both."
 	@exec $(PROGRAMS)/gpt-load
@@ -29,20 +31,39 @@ double: ## Start the provider double on DOUBLE_ADDR (127.0.0.1:4010)
 	$(CARGO) build --release --locked -p gpt-load-benches --bin provider-double
 	@exec $(PROGRAMS)/provider-double --addr $(DOUBLE_ADDR) $(ARGS)
 
-build: ## Build all programs for release
+build: web ## Build the UI and all programs for release
 	$(CARGO) build --release --locked --workspace
+
+web: ## Build the web UI, which the next cargo build embeds (Node.js; without it the node says how to get it)
+	@if command -v $(firstword $(NPM)) >/dev/null; then $(MAKE) --no-print-directory web/dist/index.html; \
+	else echo "web: the UI is left out, Node.js is not installed (20 or newer: https://nodejs.org)"; fi
+
+WEB_SOURCES = $(shell find web/src web/public web/build -type f 2>/dev/null) \
+              web/index.html web/vite.config.ts web/tsconfig.json web/package.json
+
+web/dist/index.html: $(WEB_SOURCES) web/node_modules/.package-lock.json
+	cd web && $(NPM) run --silent build
+
+web/node_modules/.package-lock.json: web/package-lock.json
+	cd web && $(NPM) ci --no-audit --no-fund
+	@touch $@
 
 dev: ## Start a debug build with LOG_LEVEL=debug
 	LOG_LEVEL=$${LOG_LEVEL:-debug} $(CARGO) run --bin gpt-load
 
-test: ## Run every test: Rust, then the official Python SDKs against a node
+test: ## Run every test: Rust, then the official Python SDKs and made-up requests against a node
 	$(CARGO) test --locked --workspace
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
 	tests/run-sdk.sh $(or $(CARGO_TARGET_DIR),target)/debug
+	tests/run-schemathesis.sh $(or $(CARGO_TARGET_DIR),target)/debug
 
 sdk-test: ## Run the official Python SDKs against a debug build (python3; packages come from PyPI)
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
 	tests/run-sdk.sh $(or $(CARGO_TARGET_DIR),target)/debug $(ARGS)
+
+api-test: ## Make up requests from the OpenAPI document for a debug build (schemathesis; python3, packages from PyPI)
+	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
+	tests/run-schemathesis.sh $(or $(CARGO_TARGET_DIR),target)/debug $(ARGS)
 
 lint: ## Check format, lints, licences and shell scripts
 	@$(CARGO) fmt --all -- --check || { echo "lint: 'make fmt' puts the format right" >&2; exit 1; }
@@ -51,9 +72,15 @@ lint: ## Check format, lints, licences and shell scripts
 	else echo "lint: licences not checked, cargo-deny is not installed (cargo install cargo-deny)"; fi
 	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run tests/*.sh tests/sdk/*.sh; \
 	else echo "lint: shell scripts not checked, shellcheck is not installed"; fi
+	@if command -v $(firstword $(NPM)) >/dev/null; then $(MAKE) --no-print-directory lint-web; \
+	else echo "lint: the web UI not checked, Node.js is not installed"; fi
+
+lint-web: web/node_modules/.package-lock.json ## Check the web UI: lints, format, types, generated client, texts
+	cd web && $(NPM) run --silent lint && $(NPM) run --silent test
 
 fmt: ## Format all code
 	$(CARGO) fmt --all
+	@if test -d web/node_modules; then cd web && $(NPM) run --silent format; fi
 
 bench: ## Measure the node against nginx and the bare provider; ARGS=--quick for a minute's worth
 	$(CARGO) build --release --locked --workspace --bins
@@ -72,7 +99,7 @@ fuzz: ## Fuzz whatever parses outside input, a minute per target (nightly toolch
 	@for target in $$($(CARGO) +nightly fuzz list); do \
 	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
 
-docs: ## Write the generated documents again (configuration) and build the code's own
+docs: ## Write the generated documents again (configuration, docs/openapi.json) and build the code's own
 	$(CARGO) run --locked --bin gpt-load -- config --write-docs
 	$(CARGO) doc --locked --workspace --no-deps
 
@@ -93,3 +120,6 @@ reset-keys: ## Make all disabled and invalid keys of the default group active ag
 
 validate-keys: ## Prove keys: make validate-keys ARGS="keys.txt --channel openai"
 	@$(GPT_LOAD) validate-keys $(or $(ARGS),--help)
+
+migrate-keys: ## Encrypt, decrypt or rekey the database of a stopped node: make migrate-keys ARGS="--to-file key"
+	@$(GPT_LOAD) migrate-keys $(or $(ARGS),--help)

@@ -2,7 +2,7 @@
 //!
 //! `proxy` is the data path, `channel` knows the providers' formats, `upstream` makes the outbound calls, `policy` applies
 //! people's rules, `validation` makes the calls that prove keys, `admin` serves the management API, `config` reads the
-//! configuration, `node` puts the parts together, `cli` is the command line.
+//! configuration, `ui` holds the web UI, `node` puts the parts together, `cli` is the command line.
 
 pub mod admin;
 pub mod channel;
@@ -15,5 +15,6 @@ pub mod proxy;
 pub mod server;
 pub mod setup;
 pub mod telemetry;
+pub mod ui;
 pub mod upstream;
 pub mod validation;

@@ -23,6 +23,7 @@ use gpt_load_schema::{
     time::Timestamp,
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::interval};
+use zeroize::Zeroizing;
 
 use crate::{
     admin::{AdminState, AppFacts},
@@ -53,7 +54,8 @@ pub struct Node {
     config: SharedConfig,
     concurrency: ConcurrencyLimit,
     management_key: Secret,
-    greeting: String,
+    /// At the first start it holds generated keys.
+    greeting: Zeroizing<String>,
     _claim: Claim,
 }
 
@@ -79,7 +81,8 @@ impl Node {
 
         let place = config.database();
         let claim = Claim::of(place, &config.node_name).await?;
-        let store = Store::open(place, config.encryption_key.as_ref()).await?;
+        let passphrases = (config.encryption_key.as_ref(), config.encryption_key_previous.as_ref());
+        let store = Store::open_changing(place, passphrases.0, passphrases.1).await?;
         let management_key = management_key::obtain(config.auth_key.as_ref(), &config.data_dir)?;
         let shared = SharedConfig::new(config.clone());
         let table = Arc::new(Table::new(outbound_proxies, config.allow_link_local_upstreams));
@@ -87,6 +90,7 @@ impl Node {
         let journal = journal(config).await?;
         let runtime =
             Runtime::start_journaled(store.clone(), Arc::clone(&settings), Arc::clone(&table) as _, journal).await?;
+        runtime.audit().on_node(&config.node_name);
         let seeds = first_start::seeds(&store, &management_key, url.clone(), &config.initial).await?;
         if !seeds.settings.is_empty() {
             runtime.execute(Command::PutSettings(seeds.settings)).await?;
@@ -156,7 +160,7 @@ impl Node {
             config: shared,
             concurrency,
             management_key: management_key.secret,
-            greeting,
+            greeting: Zeroizing::new(greeting),
             _claim: claim,
         })
     }
@@ -213,6 +217,8 @@ impl Node {
 
     /// Stops: no new requests, time for those in flight, then everything that is known goes to the database.
     pub async fn stop(self) {
+        // Whoever listens would not end by itself.
+        self.runtime.events().end();
         self.server.stop(true).await;
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the HTTP server ended badly");

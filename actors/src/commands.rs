@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fmt};
 
 use gpt_load_schema::{
+    access::{AccessToken, TokenDefinition},
     group::{Group, GroupDefinition, SubGroup},
-    ids::{GroupId, KeyId, PolicyId},
+    ids::{GroupId, KeyId, PolicyId, TokenId},
     key::{KeySource, KeyState},
     policy::{Policy, PolicyDefinition, PolicyLink},
     secret::Secret,
@@ -76,8 +77,23 @@ pub enum Command {
     DeletePolicy(PolicyId),
     /// Replace the policies of a group.
     SetGroupPolicies(GroupId, Vec<PolicyLink>),
+    /// Make a fresh data key and bring stored secrets under it, in the background.
+    RotateDataKey,
     /// Store settings (validated), raw text by key; `None` = back to the default.
     PutSettings(BTreeMap<String, Option<String>>),
+    /// Add an access token (validated).
+    CreateToken {
+        /// What a person decided.
+        definition: TokenDefinition,
+        /// Beginning of its value.
+        prefix: String,
+        /// Lookup hash of its value.
+        hash: String,
+    },
+    /// Replace what a person decided about an access token (validated).
+    UpdateToken(TokenId, TokenDefinition),
+    /// Remove an access token.
+    DeleteToken(TokenId),
 }
 
 impl fmt::Debug for Command {
@@ -104,12 +120,16 @@ impl fmt::Debug for Command {
             // People note all sorts of things, passwords among them.
             Self::SetKeyNotes(key, _) => write!(f, "SetKeyNotes({key})"),
             Self::AcceptHeld(group) => write!(f, "AcceptHeld({group})"),
+            Self::RotateDataKey => f.write_str("RotateDataKey"),
             Self::CreatePolicy(definition) => write!(f, "CreatePolicy({definition:?})"),
             Self::UpdatePolicy(id, definition) => write!(f, "UpdatePolicy({id}, {definition:?})"),
             Self::DeletePolicy(id) => write!(f, "DeletePolicy({id})"),
             Self::SetGroupPolicies(group, links) => write!(f, "SetGroupPolicies({group}, {links:?})"),
             // Some settings are secrets; which ones were stored says enough.
             Self::PutSettings(values) => write!(f, "PutSettings({:?})", values.keys()),
+            Self::CreateToken { definition, .. } => write!(f, "CreateToken({definition:?})"),
+            Self::UpdateToken(id, definition) => write!(f, "UpdateToken({id}, {definition:?})"),
+            Self::DeleteToken(id) => write!(f, "DeleteToken({id})"),
         }
     }
 }
@@ -136,6 +156,13 @@ pub enum Reply {
     Group(Box<Group>),
     /// The policy as it is now.
     Policy(Box<Policy>),
+    /// The access token as it is now.
+    Token(Box<AccessToken>),
+    /// A rotation of the data key is under way.
+    Rotation {
+        /// Whether this command began it.
+        begun: bool,
+    },
     /// Keys added.
     Added {
         /// New keys.

@@ -11,6 +11,7 @@ use gpt_load_schema::{ids::KeyId, key::KeyRecord, time::Timestamp};
 use crate::{
     commands::Order,
     deltas::DeltaQueue,
+    events::{Event as Told, Events},
     pool::{
         core::{IdRange, PoolCore},
         shared::Shared,
@@ -27,6 +28,8 @@ const GATHER: Duration = Duration::from_millis(3);
 const REBUILD_PAUSE: Duration = Duration::from_millis(2);
 /// A rebuild is paid for by this many times its own duration of rest, so that a large pool costs a few per cent of a core.
 const REBUILD_REST: u32 = 20;
+/// What happened to keys gathers for this long before it is told.
+const TELL_AFTER: Duration = Duration::from_millis(250);
 /// A clock that is set back must not stop returns for long.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
@@ -36,24 +39,29 @@ pub(crate) struct GroupActor {
     core: PoolCore,
     rebuild_cost: Duration,
     rebuild_scheduled: bool,
+    events: Events,
+    telling_scheduled: bool,
     alarm: Option<(Timestamp, SpawnHandle)>,
     _lifeline: Lifeline<Self>,
 }
 
 impl GroupActor {
     /// Takes over the pool in `shared` with what waits in its inbox.
-    pub(crate) fn new(shared: Arc<Shared>, deltas: Arc<DeltaQueue>, lifeline: Lifeline<Self>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, deltas: Arc<DeltaQueue>, events: Events, lifeline: Lifeline<Self>) -> Self {
         Self {
             core: PoolCore::resume(shared.clone(), deltas),
             shared,
             rebuild_cost: Duration::ZERO,
             rebuild_scheduled: false,
+            events,
+            telling_scheduled: false,
             alarm: None,
             _lifeline: lifeline,
         }
     }
 
     fn drain(&mut self, ctx: &mut Context<Self>) {
+        self.core.news.set_heard(self.events.are_heard());
         self.core.heed_limits();
         self.shared.inbox.take_arrived();
         while let Some(mut outcome) = self.shared.inbox.next() {
@@ -62,7 +70,7 @@ impl GroupActor {
         self.follow_up(ctx);
     }
 
-    /// Whatever changed: the rotation is rebuilt soon, and the next return is on the clock.
+    /// Whatever changed: the rotation is rebuilt soon, people are told, and the next return is on the clock.
     fn follow_up(&mut self, ctx: &mut Context<Self>) {
         if self.core.is_outdated() && !self.rebuild_scheduled {
             self.rebuild_scheduled = true;
@@ -73,12 +81,30 @@ impl GroupActor {
                 actor.follow_up(ctx);
             });
         }
+        if !self.core.news.is_empty() && !self.telling_scheduled {
+            self.telling_scheduled = true;
+            ctx.run_later(TELL_AFTER, |actor, _| {
+                actor.telling_scheduled = false;
+                actor.tell();
+            });
+        }
         self.set_alarm(ctx);
+    }
+
+    fn tell(&mut self) {
+        let (group, counts) = (self.shared.group, self.shared.counts());
+        for guard in self.core.news.take_guards(group) {
+            self.events.tell(|| Told::Guard(Arc::new(guard)));
+        }
+        if let Some(keys) = self.core.news.take_keys(group, counts) {
+            self.events.tell(|| Told::Keys(Arc::new(keys)));
+        }
     }
 
     fn rebuild(&mut self) {
         let started = Instant::now();
         let now = Timestamp::now();
+        self.core.news.set_heard(self.events.are_heard());
         self.core.advance(now);
         self.core.publish(now);
         self.rebuild_cost = started.elapsed();
@@ -96,6 +122,7 @@ impl GroupActor {
             let wait = due.since(Timestamp::now()).min(LONGEST_SLEEP);
             let alarm = ctx.run_later(wait, |actor, ctx| {
                 actor.alarm = None;
+                actor.core.news.set_heard(actor.events.are_heard());
                 actor.core.advance(Timestamp::now());
                 actor.follow_up(ctx);
             });

@@ -15,6 +15,7 @@ use gpt_load_schema::{group::Group, ids::GroupId, settings::Settings};
 
 use crate::{
     deltas::DeltaQueue,
+    events::Events,
     group::{Drain, GroupActor, Halt},
     journal::Journal,
     pool::{PoolHandle, select::SelectionRules, shared::Shared, state::Limits},
@@ -71,6 +72,7 @@ pub(crate) struct Nursery {
     pub(crate) directory: Arc<Directory>,
     pub(crate) deltas: Arc<DeltaQueue>,
     pub(crate) journal: Arc<Journal>,
+    pub(crate) events: Events,
     pub(crate) respawns: Arc<AtomicU64>,
     /// Threads over which the groups spread.
     pub(crate) arbiters: Vec<ArbiterHandle>,
@@ -178,13 +180,14 @@ impl Nursery {
         let nudged = link.clone();
         shared.on_outcome(Box::new(move || nudged.nudge(Drain)));
         let spread = usize::try_from(id.0.unsigned_abs()).unwrap_or(0) % self.arbiters.len().max(1);
-        let (pool, deltas, doubt) = (shared.clone(), self.deltas.clone(), self.doubt.clone());
+        let (pool, deltas, events) = (shared.clone(), self.deltas.clone(), self.events.clone());
+        let doubt = self.doubt.clone();
         let respawner = Respawner::start(
             format!("group {id}"),
             self.arbiters[spread].clone(),
             link.clone(),
             self.respawns.clone(),
-            move |lifeline| GroupActor::new(pool.clone(), deltas.clone(), lifeline),
+            move |lifeline| GroupActor::new(pool.clone(), deltas.clone(), events.clone(), lifeline),
             move || doubt(id),
         );
         Member { group, settings, policies: GroupPolicies::default(), shared, link, respawner }

@@ -11,8 +11,10 @@
 //!
 //! Queues, slots and snapshots belong to no actor: an actor that panics loses nothing, and its successor goes on with them.
 
+pub mod audit;
 pub mod commands;
 mod deltas;
+pub mod events;
 mod group;
 mod groups;
 pub mod journal;
@@ -27,4 +29,5 @@ mod sync;
 pub mod tasks;
 #[cfg(test)]
 mod tests;
+pub mod tokens;
 pub mod validation;

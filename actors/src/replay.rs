@@ -39,11 +39,11 @@ impl Replay {
     /// Gives the outcomes among `leftovers` to their pools, except those whose effect is stored, before any request asks a
     /// pool; answers the rest.
     pub(crate) async fn outcomes(&self, leftovers: Vec<Leftover>) -> StoreResult<VecDeque<Leftover>> {
-        let (outcomes, rest): (Vec<_>, VecDeque<_>) =
-            leftovers.into_iter().partition(|leftover| leftover.kind() == Kind::Outcome);
+        let is_outcome = |leftover: &Leftover| leftover.kind() == Kind::Outcome;
+        let (outcomes, rest): (VecDeque<_>, VecDeque<_>) = leftovers.into_iter().partition(is_outcome);
         let Some(node) = self.journal.node() else { return Ok(rest) };
         let stored = self.store.outcome_proofs(node).await?;
-        if let Some(oldest) = outcomes.first().map(Leftover::first_position) {
+        if let Some(oldest) = outcomes.front().map(Leftover::first_position) {
             tracing::info!(files = outcomes.len(), "outcomes of a process that was killed are read again");
             self.forget_proofs(node, oldest).await?;
         } else if !stored.is_empty() {

@@ -13,6 +13,7 @@ use actix::System;
 use actix_rt::{Arbiter, ArbiterHandle};
 use gpt_load_cluster::lease::{Lease, LocalLease};
 use gpt_load_schema::{
+    audit::Actor,
     ids::GroupId,
     log::RequestLog,
     resource::{Resource, ResourceOwner},
@@ -22,8 +23,10 @@ use gpt_load_schema::{
 use tokio::sync::{oneshot, watch};
 
 use crate::{
+    audit::Audit,
     commands::{Command, CommandError, Reply},
     deltas::DeltaQueue,
+    events::Events,
     group::Settle,
     groups::{Directory, Groups, Nursery},
     journal::{Journal, JournalStats, Kind, Leftover},
@@ -40,6 +43,7 @@ use crate::{
         logs::{DEFAULT_MAX_BYTES, LogQueue},
     },
     tasks::Tasks,
+    tokens::Tokens,
     validation::{Prober, Validation},
 };
 
@@ -79,7 +83,10 @@ struct Inner {
     journal: Arc<Journal>,
     respawns: Arc<AtomicU64>,
     lease: Arc<dyn Lease>,
+    events: Events,
     tasks: Tasks,
+    audit: Arc<Audit>,
+    tokens: Arc<Tokens>,
     validation: Validation,
     key_work: KeyWork,
     threads: Threads,
@@ -139,9 +146,14 @@ impl Runtime {
         }
     }
 
-    /// Carries out a management write.
+    /// Carries out a management write on behalf of the node itself: of its configuration, of its keys file.
     pub async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
-        self.inner.orders.execute(command).await
+        self.execute_for(self.inner.audit.node(), command).await
+    }
+
+    /// Carries out a management write on behalf of `actor`; the audit log holds a row of it, whatever comes of it.
+    pub async fn execute_for(&self, actor: Actor, command: Command) -> Result<Reply, CommandError> {
+        self.inner.orders.execute_for(actor, command).await
     }
 
     /// Reads settings and groups again and publishes (hot reload).
@@ -165,6 +177,21 @@ impl Runtime {
     /// Changes of many keys.
     pub fn key_work(&self) -> &KeyWork {
         &self.inner.key_work
+    }
+
+    /// The audit log, for what is done without a [`Command`].
+    pub fn audit(&self) -> &Audit {
+        &self.inner.audit
+    }
+
+    /// The access tokens of the management API.
+    pub fn tokens(&self) -> &Tokens {
+        &self.inner.tokens
+    }
+
+    /// What happens on the node, for whoever listens.
+    pub fn events(&self) -> &Events {
+        &self.inner.events
     }
 
     /// The long task of the installation.
@@ -214,6 +241,13 @@ impl Runtime {
         reply.await.unwrap_or(Err(CommandError::NoLeader))
     }
 
+    /// Waits until all that was handed to the audit log so far is in the database, or the database has refused it.
+    pub async fn audit_written(&self) {
+        if let Err(error) = self.inner.audit.write_waiting().await {
+            tracing::warn!(%error, "rows of the audit log wait for the database");
+        }
+    }
+
     /// Flushes, stops the actors and ends their threads.
     pub async fn stop(&self) {
         if self.inner.orders.stop() {
@@ -224,6 +258,7 @@ impl Runtime {
         if tokio::time::timeout(TASK_END, self.inner.tasks.idle()).await.is_err() {
             tracing::warn!("stopped while the task was at work; the next start shows it as failed");
         }
+        self.inner.orders.queue(Job::Chores);
         if let Err(error) = self.flush().await {
             let RuntimeStats { logs_waiting, .. } = self.stats();
             tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database; the journal has them");
@@ -281,6 +316,7 @@ impl Inner {
         let (directory, groups) = (Arc::<Directory>::default(), Arc::<Link<Groups>>::default());
         let (deltas, logs) = (Arc::<DeltaQueue>::default(), Arc::new(LogQueue::new(DEFAULT_MAX_BYTES)));
         let respawns = Arc::<AtomicU64>::default();
+        let events = Events::default();
         let resources = Arc::new(Resources::new(store.clone()));
 
         let doubt = orders.clone();
@@ -288,6 +324,7 @@ impl Inner {
             directory: directory.clone(),
             deltas: deltas.clone(),
             journal: journal.clone(),
+            events: events.clone(),
             respawns: respawns.clone(),
             arbiters: threads.groups.clone(),
             settings,
@@ -303,9 +340,12 @@ impl Inner {
             directory: directory.clone(),
             logs: logs.clone(),
         };
-        let tasks = Tasks::default();
+        let tasks = Tasks::telling(events.clone());
         let keeper = orders.clone();
         tasks.on_change(move || keeper.queue_once(Job::KeepTask));
+        let chores = orders.clone();
+        let audit = Arc::new(Audit::new(committer.clone(), Box::new(move || chores.queue_once(Job::Chores))));
+        let tokens = Arc::<Tokens>::default();
         let validation = Validation::new(
             store.clone(),
             committer.clone(),
@@ -322,6 +362,9 @@ impl Inner {
             directory: directory.clone(),
             groups: groups.clone(),
             jobs: jobs.clone(),
+            audit: audit.clone(),
+            tokens: tokens.clone(),
+            events: events.clone(),
         });
 
         let born = nursery.clone();
@@ -355,7 +398,10 @@ impl Inner {
             journal,
             respawns,
             lease,
+            events,
             tasks,
+            audit,
+            tokens,
             validation,
             key_work,
             threads,

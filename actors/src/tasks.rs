@@ -14,6 +14,8 @@ pub use gpt_load_schema::task::{Task, TaskKind, TaskResult};
 use gpt_load_schema::time::Timestamp;
 use tokio::sync::watch;
 
+use crate::events::{Event, Events};
+
 /// How long a task is remembered after its last change.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 /// Progress by single items is told at most so often.
@@ -36,6 +38,7 @@ pub struct Tasks {
 
 struct Shared {
     owner: OnceLock<String>,
+    events: Events,
     record: watch::Sender<Option<Record>>,
     keeper: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
@@ -49,12 +52,17 @@ struct Record {
 
 impl Default for Tasks {
     fn default() -> Self {
-        let (owner, keeper) = (OnceLock::new(), OnceLock::new());
-        Self { shared: Arc::new(Shared { owner, record: watch::Sender::new(None), keeper }) }
+        Self::telling(Events::default())
     }
 }
 
 impl Tasks {
+    /// Tasks that `events` tell of.
+    pub fn telling(events: Events) -> Self {
+        let (owner, keeper) = (OnceLock::new(), OnceLock::new());
+        Self { shared: Arc::new(Shared { owner, events, record: watch::Sender::new(None), keeper }) }
+    }
+
     /// Names the node that does the work of tasks begun here; the first name counts.
     pub fn owned_by(&self, node: &str) {
         // Whoever comes second names the same node.
@@ -117,6 +125,7 @@ impl Tasks {
             return Err(TaskRunning(task));
         }
         self.shared.tell_keeper();
+        self.shared.tell_listeners();
         Ok(TaskHandle { shared: Arc::clone(&self.shared), processed: 0, told_at: now, is_open: true })
     }
 
@@ -151,11 +160,18 @@ impl Tasks {
             }
             cancelled.is_some()
         });
+        self.shared.tell_listeners();
         cancelled
     }
 }
 
 impl Shared {
+    fn tell_listeners(&self) {
+        if let Some(record) = self.record.borrow().as_ref() {
+            self.events.tell(|| Event::Task(Arc::new(record.task.clone())));
+        }
+    }
+
     fn tell_keeper(&self) {
         if let Some(tell) = self.keeper.get() {
             tell();
@@ -255,6 +271,7 @@ impl TaskHandle {
             }
             true
         });
+        self.shared.tell_listeners();
         if is_due {
             self.shared.tell_keeper();
         }

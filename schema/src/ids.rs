@@ -26,3 +26,7 @@ id! {
     /// A policy; positive.
     PolicyId
 }
+id! {
+    /// An access token of the management API; positive.
+    TokenId
+}

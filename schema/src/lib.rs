@@ -2,6 +2,8 @@
 //!
 //! Nothing here knows of actors, of Redis or of HTTP.
 
+pub mod access;
+pub mod audit;
 pub mod channel;
 pub mod crypto;
 pub mod group;
@@ -10,6 +12,7 @@ pub mod key;
 pub mod key_text;
 pub mod log;
 pub mod policy;
+pub mod redact;
 pub mod resource;
 pub mod secret;
 pub mod settings;

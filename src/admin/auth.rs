@@ -3,20 +3,25 @@
 use std::{borrow::Cow, time::Instant};
 
 use actix_web::{
-    Error,
+    Error, HttpMessage,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::header::{AUTHORIZATION, HeaderMap, HeaderName},
+    http::{
+        Method,
+        header::{AUTHORIZATION, HeaderMap, HeaderName},
+    },
     middleware::Next,
     web,
 };
-use gpt_load_schema::secret::Secret;
+use gpt_load_schema::{access::Role, secret::Secret};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use super::{
     AdminState,
+    caller::Caller,
     error::{ApiError, ErrorCode},
+    messages,
 };
 
 /// Headers that hold a key as it is, in the order of looking.
@@ -52,24 +57,56 @@ impl AuthKey {
     }
 }
 
-/// Middleware that lets only holders of the management key through.
+/// What a route asks of those who use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// A viewer for `GET` and `HEAD`, an admin for everything else.
+    ViewerToRead,
+    /// A viewer.
+    Viewer,
+    /// An admin.
+    Admin,
+}
+
+impl Need {
+    /// The least role that may use `method`.
+    pub(super) fn role(self, method: &Method) -> Role {
+        match self {
+            Self::Viewer => Role::Viewer,
+            Self::ViewerToRead if *method == Method::GET || *method == Method::HEAD => Role::Viewer,
+            Self::ViewerToRead | Self::Admin => Role::Admin,
+        }
+    }
+}
+
+/// Middleware that lets only those through who have the role that is needed; the handler finds them as [`Caller`].
 pub(super) async fn authenticate(
+    need: Need,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    match check(&request) {
-        Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+    match check(need, &request) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+        }
         Err(error) => Ok(request.error_response(error)),
     }
 }
 
-fn check(request: &ServiceRequest) -> Result<(), ApiError> {
+fn check(need: Need, request: &ServiceRequest) -> Result<Caller, ApiError> {
     let state =
         request.app_data::<web::Data<AdminState>>().ok_or_else(|| ApiError::new(ErrorCode::InternalServerError))?;
     let guess = presented_key(request.query_string(), request.headers())
         .ok_or_else(|| ApiError::new(ErrorCode::Unauthorized))?;
-    let address = state.client_address(request.request());
-    if state.try_key(&guess, address, Instant::now())? { Ok(()) } else { Err(ApiError::new(ErrorCode::Unauthorized)) }
+    let caller = state.identify(&guess, request.request(), Instant::now())?;
+    let caller = caller.ok_or_else(|| ApiError::new(ErrorCode::Unauthorized))?;
+    if caller.role >= need.role(request.method()) {
+        return Ok(caller);
+    }
+    let is_reading = Need::ViewerToRead.role(request.method()) == Role::Viewer;
+    let text = if is_reading { messages::VIEWER_SECRETS } else { messages::VIEWER_READS };
+    Err(ApiError::saying(ErrorCode::Forbidden, text))
 }
 
 #[cfg(test)]

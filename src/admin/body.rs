@@ -74,7 +74,8 @@ pub(super) async fn read(mut payload: Payload, announced: Option<usize>, limit: 
     if announced.is_some_and(|length| length > limit) {
         return Err(too_large(limit));
     }
-    let mut body = BytesMut::new();
+    // A large body that grew by doubling would stand twice in memory.
+    let mut body = BytesMut::with_capacity(announced.unwrap_or(0));
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| malformed("the body ended before it was complete"))?;
         if body.len() + chunk.len() > limit {

@@ -6,6 +6,7 @@ use gpt_load_actors::{
     key_work::KeyWorkError,
 };
 use gpt_load_schema::{
+    audit::Subject,
     group::{Group, GroupDefinition, GroupType},
     ids::GroupId,
     key::KeyState,
@@ -17,11 +18,12 @@ use serde_json::{Value, json};
 use super::{
     AdminState,
     body::JsonBody,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     group_object::{GroupBody, Surroundings},
     groups::PathId,
-    messages, rule_texts,
+    messages, rule_texts, tasks,
 };
 
 /// Names that are tried for a copy.
@@ -32,7 +34,7 @@ const MAX_DISPLAY_NAME_CHARS: usize = 255;
 /// Copies everything that a person decided about a group, its policies too; members of an aggregate are not copied.
 ///
 /// The keys follow in a task. `key_import` says whether it was started; `null` when no keys were asked for.
-pub(super) async fn copy(state: web::Data<AdminState>, id: PathId, body: JsonBody) -> ApiResult {
+pub(super) async fn copy(state: web::Data<AdminState>, caller: Caller, id: PathId, body: JsonBody) -> ApiResult {
     let mut body = body.0;
     let which = match body.string("copy_keys")?.as_deref() {
         None | Some("" | "all") => Some(None),
@@ -41,10 +43,10 @@ pub(super) async fn copy(state: web::Data<AdminState>, id: PathId, body: JsonBod
         Some(_) => return Err(ApiError::invalid("copy_keys", messages::COPY_KEYS_UNKNOWN)),
     };
     let source = state.group(id.0).await?;
-    let group = create(&state, &source.definition).await?;
-    attach_policies(&state, source.id, group.id).await?;
+    let group = create(&state, &caller, &source.definition).await?;
+    attach_policies(&state, &caller, source.id, group.id).await?;
     let import = match which.filter(|_| source.definition.group_type == GroupType::Standard) {
-        Some(which) => import(&state, source.id, group.id, which).await,
+        Some(which) => import(&state, &caller, source.id, &group, which).await,
         None => Value::Null,
     };
     let settings = state.system_settings().await?;
@@ -53,7 +55,7 @@ pub(super) async fn copy(state: web::Data<AdminState>, id: PathId, body: JsonBod
 }
 
 /// Adds the copy under the first name that is free.
-async fn create(state: &AdminState, source: &GroupDefinition) -> Result<Group, ApiError> {
+async fn create(state: &AdminState, caller: &Caller, source: &GroupDefinition) -> Result<Group, ApiError> {
     let groups = state.store.groups().await?;
     for number in 1..=MAX_COPIES {
         let name = copy_name(&source.name, number);
@@ -65,7 +67,7 @@ async fn create(state: &AdminState, source: &GroupDefinition) -> Result<Group, A
             .map_err(|broken| ApiError::fields(ErrorCode::ValidationFailed, vec![rule_texts::field_error(&broken)]))?;
         let definition =
             GroupDefinition { name, display_name: copy_display_name(&source.display_name), ..source.clone() };
-        match state.runtime.execute(Command::CreateGroup(Box::new(definition))).await {
+        match state.execute(caller, Command::CreateGroup(Box::new(definition))).await {
             Ok(Reply::Group(group)) => return Ok(*group),
             Ok(_) => return Err(ApiError::new(ErrorCode::InternalServerError)),
             // Somebody was faster with this name.
@@ -95,16 +97,16 @@ fn copy_display_name(name: &str) -> String {
 
 /// Gives the copy the policies of its group. A copy without them would let through what the group refuses, so it does
 /// not stay.
-async fn attach_policies(state: &AdminState, from: GroupId, to: GroupId) -> Result<(), ApiError> {
+async fn attach_policies(state: &AdminState, caller: &Caller, from: GroupId, to: GroupId) -> Result<(), ApiError> {
     let links = state.store.group_policies().await?;
     let links: Vec<_> = links.iter().filter(|linked| linked.group_id == from).map(|linked| linked.link).collect();
     if links.is_empty() {
         return Ok(());
     }
-    match state.runtime.execute(Command::SetGroupPolicies(to, links)).await {
+    match state.execute(caller, Command::SetGroupPolicies(to, links)).await {
         Ok(_) => Ok(()),
         Err(error) => {
-            if let Err(error) = state.runtime.execute(Command::DeleteGroup(to)).await {
+            if let Err(error) = state.execute(caller, Command::DeleteGroup(to)).await {
                 tracing::warn!(%error, group.id = %to, "a copy without the policies of its group stays; delete it");
             }
             Err(error.into())
@@ -113,8 +115,18 @@ async fn attach_policies(state: &AdminState, from: GroupId, to: GroupId) -> Resu
 }
 
 /// Starts the task that copies keys; says whether it runs, and why not.
-async fn import(state: &AdminState, from: GroupId, to: GroupId, which: Option<KeyState>) -> Value {
-    match state.runtime.key_work().copy(from, to, which).await {
+async fn import(state: &AdminState, caller: &Caller, from: GroupId, to: &Group, which: Option<KeyState>) -> Value {
+    let subject = Subject::group(to.id, &to.definition.name);
+    let start = async { Ok(state.runtime.key_work().copy(from, to.id, which).await) };
+    let started = state.audited(caller, "task.start", subject, start, |started| match started {
+        Ok(task) => tasks::started(task),
+        Err(error) => json!({"error": error.to_string()}),
+    });
+    let started = match started.await {
+        Ok(started) => started,
+        Err(error) => return json!({"is_started": false, "code": error.code().as_str(), "error": error.code().text()}),
+    };
+    match started {
         Ok(task) => json!({"is_started": true, "total": task.total}),
         Err(KeyWorkError::Nothing) => json!({"is_started": false, "total": 0}),
         Err(error) => {

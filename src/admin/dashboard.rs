@@ -9,6 +9,7 @@ use gpt_load_schema::{
     store::{EncryptionSample, KeyCounts, Requests},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
@@ -19,8 +20,9 @@ use super::{
     legacy::ratio,
     locale::{Text, language_of},
     messages,
+    openapi::types::Number,
     secret_strength::{Flaw, flaws},
-    windows::sum,
+    windows::{recent_end, sum},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -28,8 +30,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const RPM_MINUTES: u32 = 10;
 const RPM: Duration = Duration::from_secs(60 * RPM_MINUTES as u64);
 
-#[derive(Serialize)]
-struct Body {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "DashboardStats")]
+pub(super) struct Body {
     key_count: Card,
     rpm: Card,
     request_count: Card,
@@ -43,8 +46,10 @@ struct Body {
 }
 
 /// A number of the dashboard and how it went; trends are in percent, that of a rate in percentage points.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(rename = "DashboardCard")]
 struct Card {
+    #[schemars(with = "Number")]
     value: serde_json::Value,
     #[serde(skip_serializing_if = "Option::is_none")]
     sub_value: Option<i64>,
@@ -54,7 +59,8 @@ struct Card {
     trend_is_growth: bool,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "SecurityWarning")]
 struct Warning {
     #[serde(rename = "type")]
     about: String,
@@ -73,8 +79,9 @@ pub(super) async fn stats(state: web::Data<AdminState>, request: HttpRequest) ->
     let keys = counts.values().fold(KeyCounts::default(), |sum, of_group| plus(sum, *of_group));
     let hours = store.hours(None, now - DAY * 2, now).await?;
     let (today, yesterday) = (sum(&hours, now - DAY, now), sum(&hours, now - DAY * 2, now - DAY));
-    let minutes = store.requests_ended(now - RPM, now).await?;
-    let minutes_before = store.requests_ended(now - RPM * 2, now - RPM).await?;
+    let end = recent_end(now);
+    let minutes = store.requests_ended(None, end - RPM, end).await?.total();
+    let minutes_before = store.requests_ended(None, end - RPM * 2, end - RPM).await?.total();
     let per_minute = |requests: i64| requests as f64 / f64::from(RPM_MINUTES);
     let settings = state.system_settings().await?;
     let is_starved = counts.values().any(|counts| counts.total() > 0 && selectable(counts) == 0);

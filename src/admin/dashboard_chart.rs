@@ -19,16 +19,7 @@ const HOURS: u32 = 24;
 
 /// Successes and failures per hour, of one group or of all but aggregates, whose requests are those of their members.
 pub(super) async fn chart(state: web::Data<AdminState>, params: Params, request: HttpRequest) -> ApiResult {
-    let group = match params.get("groupId") {
-        None => None,
-        Some(text) => {
-            let id = text.parse().ok().filter(|id| *id > 0).map(GroupId).ok_or_else(|| {
-                let text = Text::english("groupId must be a positive whole number");
-                ApiError::field(ErrorCode::BadRequest, "groupId", text)
-            })?;
-            Some(state.group(id).await?.id)
-        }
-    };
+    let group = group_asked_for(&state, &params).await?;
     let first = hour_of(Timestamp::now()) - HOUR * (HOURS - 1);
     let begins: Vec<Timestamp> = (0..HOURS).map(|hour| first + HOUR * hour).collect();
     let hours = state.store.hours(group, first, first + HOUR * HOURS).await?;
@@ -48,4 +39,14 @@ pub(super) async fn chart(state: web::Data<AdminState>, params: Params, request:
             "color": "rgba(255, 70, 70, 1)",
         },
     ]}))
+}
+
+/// The group of `groupId`, which must exist; `None` = all.
+pub(super) async fn group_asked_for(state: &AdminState, params: &Params) -> Result<Option<GroupId>, ApiError> {
+    let Some(text) = params.get("groupId") else { return Ok(None) };
+    let id = text.parse().ok().filter(|id| *id > 0).map(GroupId).ok_or_else(|| {
+        let text = Text::english("groupId must be a positive whole number");
+        ApiError::field(ErrorCode::BadRequest, "groupId", text)
+    })?;
+    Ok(Some(state.group(id).await?.id))
 }

@@ -8,18 +8,30 @@ use actix_web::{
     web,
 };
 
-use super::{auth::authenticate, envelope::localise_errors, error::ApiError};
+use super::{
+    auth::{Need, authenticate},
+    envelope::localise_errors,
+    error::ApiError,
+};
 
-/// The handlers of one path, with and without a slash at its end.
+/// The handlers of one path, with and without a slash at its end. It serves nobody before it is said whom: by
+/// [`Endpoint::open`], [`Endpoint::guarded`], [`Endpoint::readable`] or [`Endpoint::admin`].
 pub(super) struct Endpoint {
     resource: Resource,
     allow: String,
+    #[cfg(test)]
+    path: String,
 }
 
 impl Endpoint {
     /// The path inside of its scope.
     pub(super) fn at(path: &str) -> Self {
-        Self { resource: web::resource([path.to_owned(), format!("{path}/")]), allow: String::new() }
+        Self {
+            resource: web::resource([path.to_owned(), format!("{path}/")]),
+            allow: String::new(),
+            #[cfg(test)]
+            path: path.to_owned(),
+        }
     }
 
     /// Handles `GET`, and `HEAD` by the same handler.
@@ -73,13 +85,14 @@ impl Endpoint {
     }
 
     /// Handles every method.
-    pub(super) fn any<H, A>(self, handler: H) -> Self
+    pub(super) fn any<H, A>(mut self, handler: H) -> Self
     where
         H: Handler<A>,
         A: FromRequest + 'static,
         H::Output: Responder + 'static,
     {
-        Self { resource: self.resource.route(web::route().to(handler)), allow: self.allow }
+        self.resource = self.resource.route(web::route().to(handler));
+        self
     }
 
     fn method<H, A>(mut self, name: &str, guard: impl Guard + 'static, handler: H) -> Self
@@ -92,17 +105,38 @@ impl Endpoint {
             self.allow.push_str(", ");
         }
         self.allow.push_str(name);
-        Self { resource: self.resource.route(web::route().guard(guard).to(handler)), allow: self.allow }
+        self.resource = self.resource.route(web::route().guard(guard).to(handler));
+        self
     }
 
     /// Open to everyone.
     pub(super) fn open(self) -> impl HttpServiceFactory + 'static {
+        #[cfg(test)]
+        declared::note(&self.path, &self.allow, None);
         self.with_wrong_methods().wrap(from_fn(localise_errors))
     }
 
-    /// Open to holders of the management key.
+    /// Viewers may read it (`GET`, `HEAD`), secrets masked; everything else is for admins.
     pub(super) fn guarded(self) -> impl HttpServiceFactory + 'static {
-        self.with_wrong_methods().wrap(from_fn(authenticate)).wrap(from_fn(localise_errors))
+        self.needing(Need::ViewerToRead)
+    }
+
+    /// Viewers may use every method, because none changes anything.
+    pub(super) fn readable(self) -> impl HttpServiceFactory + 'static {
+        self.needing(Need::Viewer)
+    }
+
+    /// For admins only, reading included: it shows secrets, or changes something by `GET`.
+    pub(super) fn admin(self) -> impl HttpServiceFactory + 'static {
+        self.needing(Need::Admin)
+    }
+
+    fn needing(self, need: Need) -> impl HttpServiceFactory + 'static {
+        #[cfg(test)]
+        declared::note(&self.path, &self.allow, Some(need));
+        self.with_wrong_methods()
+            .wrap(from_fn(move |request, next| authenticate(need, request, next)))
+            .wrap(from_fn(localise_errors))
     }
 
     fn with_wrong_methods(self) -> Resource {
@@ -111,5 +145,29 @@ impl Endpoint {
             let error = ApiError::wrong_method(&allow);
             async move { Err::<&'static str, _>(error) }
         }))
+    }
+}
+
+/// What was declared on this thread, for tests that go over every route.
+#[cfg(test)]
+pub(super) mod declared {
+    use std::cell::RefCell;
+
+    use super::Need;
+
+    /// Path inside of its scope, methods (empty = every one), need (`None` = open).
+    pub(in crate::admin) type Route = (String, String, Option<Need>);
+
+    thread_local! {
+        static ROUTES: RefCell<Vec<Route>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) fn note(path: &str, methods: &str, need: Option<Need>) {
+        ROUTES.with_borrow_mut(|routes| routes.push((path.to_owned(), methods.to_owned(), need)));
+    }
+
+    /// Takes what was declared since the last call.
+    pub(in crate::admin) fn take() -> Vec<Route> {
+        ROUTES.with_borrow_mut(std::mem::take)
     }
 }

@@ -25,6 +25,8 @@ pub enum ErrorCode {
     ValidationFailed,
     /// The management key is missing or wrong.
     Unauthorized,
+    /// The role of the access token does not allow it.
+    Forbidden,
     /// No such record or route.
     NotFound,
     /// The route exists, the method does not.
@@ -57,6 +59,7 @@ impl ErrorCode {
             Self::InvalidJson => ("INVALID_JSON", StatusCode::BAD_REQUEST, "Invalid JSON"),
             Self::ValidationFailed => ("VALIDATION_FAILED", StatusCode::BAD_REQUEST, "Validation failed"),
             Self::Unauthorized => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED, "Management key missing or wrong"),
+            Self::Forbidden => ("FORBIDDEN", StatusCode::FORBIDDEN, "The role of this access token does not allow it"),
             Self::NotFound => ("NOT_FOUND", StatusCode::NOT_FOUND, "Resource not found"),
             Self::MethodNotAllowed => {
                 ("METHOD_NOT_ALLOWED", StatusCode::METHOD_NOT_ALLOWED, "This path does not take this method")
@@ -200,6 +203,13 @@ impl ApiError {
     pub fn throttled(seconds: u64) -> Self {
         let mut error = Self::saying(ErrorCode::TooManyRequests, messages::TOO_MANY_FAILURES.with(seconds));
         error.0.retry_after = Some(seconds);
+        error
+    }
+
+    /// The node cannot do it now; trying again a little later helps.
+    pub fn later(text: Text) -> Self {
+        let mut error = Self::saying(ErrorCode::ServiceUnavailable, text);
+        error.0.retry_after = Some(RETRY_AFTER_SECONDS);
         error
     }
 

@@ -6,11 +6,16 @@ use gpt_load_schema::{
     store::KeyCounts,
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{AppFacts, key_object::time};
+use super::{
+    AppFacts,
+    key_object::time,
+    openapi::types::{ChannelWord, GroupTypeWord, HeaderActionWord, Time},
+};
 
 /// What every group object takes from around the group.
 pub(super) struct Surroundings<'a> {
@@ -21,30 +26,39 @@ pub(super) struct Surroundings<'a> {
 }
 
 /// A group, complete, its proxy keys in clear text.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Group")]
 pub(super) struct GroupBody<'a> {
     id: i64,
     name: &'a str,
     endpoint: String,
     display_name: &'a str,
     description: &'a str,
+    #[schemars(with = "GroupTypeWord")]
     group_type: GroupType,
+    #[schemars(with = "Vec<UpstreamBody>")]
     upstreams: &'a [Upstream],
+    #[schemars(with = "ChannelWord")]
     channel_type: &'static str,
     sort: i64,
     test_model: &'a str,
     validation_endpoint: &'a str,
     param_overrides: Option<&'a Map<String, Value>>,
+    #[schemars(with = "std::collections::BTreeMap<String, String>")]
     model_redirect_rules: &'a Map<String, Value>,
     model_redirect_strict: bool,
     config: Option<&'a Map<String, Value>>,
+    #[schemars(with = "Option<Vec<HeaderRuleBody>>")]
     header_rules: Option<&'a [HeaderRule]>,
     proxy_keys: &'a str,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     last_validated_at: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     created_at: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     updated_at: Option<Timestamp>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     ruled_by_environment: &'static [&'static str],
@@ -52,10 +66,30 @@ pub(super) struct GroupBody<'a> {
     counts: Option<Counts>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct Counts {
     key_count: i64,
     active_key_count: i64,
+}
+
+/// Describes an [`Upstream`].
+#[derive(JsonSchema)]
+#[schemars(rename = "Upstream")]
+#[expect(dead_code, reason = "describes an answer")]
+struct UpstreamBody {
+    url: String,
+    /// Share of the traffic; 0 = switched off.
+    weight: u32,
+}
+
+/// Describes a [`HeaderRule`].
+#[derive(JsonSchema)]
+#[schemars(rename = "HeaderRule")]
+#[expect(dead_code, reason = "describes an answer")]
+struct HeaderRuleBody {
+    key: String,
+    value: String,
+    action: HeaderActionWord,
 }
 
 impl<'a> GroupBody<'a> {

@@ -8,6 +8,7 @@ use gpt_load_schema::{
     store::{KeyCounts, Requests},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -15,13 +16,14 @@ use super::{
     envelope::{ApiResult, Success},
     groups::PathId,
     legacy::ratio,
-    windows::{HOUR, hour_of, sum},
+    windows::{HOUR, hour_of, recent_end, sum},
 };
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-#[derive(Serialize)]
-struct Body {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupStats")]
+pub(super) struct Body {
     key_stats: Keys,
     stats_24_hour: Window,
     stats_7_day: Window,
@@ -37,7 +39,8 @@ struct Body {
 }
 
 /// `invalid_keys` are all that are not active, `invalid` those in that state.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupKeyStats")]
 struct Keys {
     total_keys: i64,
     active_keys: i64,
@@ -50,7 +53,8 @@ struct Keys {
     invalid: i64,
 }
 
-#[derive(Clone, Copy, Serialize)]
+#[derive(Clone, Copy, JsonSchema, Serialize)]
+#[schemars(rename = "RequestStats")]
 struct Window {
     total_requests: i64,
     failed_requests: i64,
@@ -65,7 +69,8 @@ pub(super) async fn show(state: web::Data<AdminState>, id: PathId) -> ApiResult 
     let end = hour_of(now) + HOUR;
     let keys = if is_aggregate { KeyCounts::default() } else { state.store.group_key_counts(group.id).await? };
     let hours = state.store.hours(Some(group.id), end - DAY * 30, end).await?;
-    let last_hour = state.store.group_requests_ended(group.id, is_aggregate, now - HOUR, now + HOUR).await?;
+    let recent = recent_end(now);
+    let last_hour = state.store.requests_ended(Some(group.id), recent - HOUR, recent).await?;
     let [day, week, month] = [1, 7, 30].map(|days| sum(&hours, end - DAY * days, end));
     Success::data(&Body {
         key_stats: keys.into(),

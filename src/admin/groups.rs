@@ -3,6 +3,7 @@
 use actix_web::{FromRequest, HttpRequest, dev::Payload, web};
 use gpt_load_actors::commands::{Command, CommandError, Reply};
 use gpt_load_schema::{channel::Channel, group::Group, ids::GroupId, store::StoreError};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 use std::future::{Ready, ready};
@@ -10,6 +11,7 @@ use std::future::{Ready, ready};
 use super::{
     AdminState,
     body::JsonBody,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     group_input::GroupInput,
@@ -52,14 +54,17 @@ pub(super) async fn all(state: web::Data<AdminState>, params: Params) -> ApiResu
     if params.get("wrap") == Some("1") { Success::data(&json!({"groups": bodies})) } else { Success::data(&bodies) }
 }
 
+/// What a group is called.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupName")]
+pub(super) struct Name<'a> {
+    id: i64,
+    name: &'a str,
+    display_name: &'a str,
+}
+
 /// `GET /api/groups/list`: names only.
 pub(super) async fn names(state: web::Data<AdminState>) -> ApiResult {
-    #[derive(Serialize)]
-    struct Name<'a> {
-        id: i64,
-        name: &'a str,
-        display_name: &'a str,
-    }
     let mut groups = state.store.groups().await?;
     groups.sort_by_key(|group| group.id);
     let names: Vec<_> = groups
@@ -74,14 +79,14 @@ pub(super) async fn names(state: web::Data<AdminState>) -> ApiResult {
 }
 
 /// `POST /api/groups`.
-pub(super) async fn create(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn create(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let definition = GroupInput::decode(body.0)?.into_definition(state.upstream_policy())?;
-    let reply = state.runtime.execute(Command::CreateGroup(Box::new(definition))).await;
+    let reply = state.execute(&caller, Command::CreateGroup(Box::new(definition))).await;
     answer(&state, reply).await
 }
 
 /// `PUT /api/groups/{id}`.
-pub(super) async fn update(state: web::Data<AdminState>, id: PathId, body: JsonBody) -> ApiResult {
+pub(super) async fn update(state: web::Data<AdminState>, caller: Caller, id: PathId, body: JsonBody) -> ApiResult {
     let input = GroupInput::decode(body.0)?;
     let _turn = state.edit_groups().await;
     let group = state.group(id.0).await?;
@@ -90,16 +95,16 @@ pub(super) async fn update(state: web::Data<AdminState>, id: PathId, body: JsonB
     if upstreams_ruled(&group.definition, &state.app) && definition.upstreams != group.definition.upstreams {
         return Err(ApiError::invalid("upstreams", messages::UPSTREAMS_RULED));
     }
-    let reply = state.runtime.execute(Command::UpdateGroup(group.id, Box::new(definition))).await;
+    let reply = state.execute(&caller, Command::UpdateGroup(group.id, Box::new(definition))).await;
     answer(&state, reply).await
 }
 
 /// `DELETE /api/groups/{id}`; says which aggregate groups lose a member by it.
-pub(super) async fn delete(state: web::Data<AdminState>, id: PathId) -> ApiResult {
+pub(super) async fn delete(state: web::Data<AdminState>, caller: Caller, id: PathId) -> ApiResult {
     let _turn = state.edit_groups().await;
     let group = state.group(id.0).await?;
     let aggregates: Vec<_> = aggregates_of(&state, group.id).await?.map(|group| group.definition.name).collect();
-    state.runtime.execute(Command::DeleteGroup(group.id)).await?;
+    state.execute(&caller, Command::DeleteGroup(group.id)).await?;
     Ok(Success::message(match aggregates[..] {
         [] => messages::GROUP_DELETED,
         _ => messages::GROUP_DELETED_MEMBER.with(aggregates.join(", ")),

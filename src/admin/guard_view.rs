@@ -2,17 +2,25 @@
 
 use gpt_load_actors::pool::TrippedGuard;
 use gpt_load_schema::{key::KeyState, log::RequestLog, time::Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::key_object::time;
+use super::{
+    key_object::time,
+    openapi::types::{OutcomeClassWord, SuspectWord, Time},
+};
 
 /// An episode of the pool guard.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GuardEpisode")]
 pub(super) struct EpisodeBody<'a> {
+    #[schemars(with = "OutcomeClassWord")]
     class: &'static str,
     upstream: &'a str,
+    #[schemars(with = "SuspectWord")]
     suspect: &'static str,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     since: Option<Timestamp>,
     failed: usize,
     held: usize,

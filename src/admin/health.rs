@@ -1,22 +1,26 @@
-//! `GET /health`, `/health/live`, `/health/ready`: no key needed, nothing secret said.
+//! `GET /health`, `/health/live`, `/health/ready`: no key needed, nothing secret said. What is wrong, and with which group,
+//! is said to holders of the management key only.
 
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::{StatusCode, header},
     web,
 };
-use gpt_load_schema::time::Timestamp;
+use gpt_load_schema::{store::KeyCounts, time::Timestamp};
 use serde_json::json;
 
-use super::{AdminState, envelope, guard_view};
+use super::{AdminState, auth::presented_key, envelope, guard_view};
 
 /// How long the database may take to prove that it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// The process answers: always 200, without asking anyone.
-pub(super) async fn health(state: web::Data<AdminState>) -> HttpResponse {
+/// The process answers: always 200, without asking anyone. With the management key, also what people should know.
+pub(super) async fn health(state: web::Data<AdminState>, request: HttpRequest) -> HttpResponse {
     let now = Timestamp::now();
     let mut body = json!({
         "status": "healthy",
@@ -24,9 +28,11 @@ pub(super) async fn health(state: web::Data<AdminState>) -> HttpResponse {
         "uptime": duration_text(now.since(state.app.started_at)),
         "version": state.app.version,
     });
-    let warnings = warnings(&state);
-    if !warnings.is_empty() {
-        body["warnings"] = json!(warnings);
+    if may_know_more(&state, &request) {
+        let warnings = warnings(&state);
+        if !warnings.is_empty() {
+            body["warnings"] = json!(warnings);
+        }
     }
     envelope::json(StatusCode::OK, &body)
 }
@@ -52,6 +58,12 @@ pub(super) async fn ready(state: web::Data<AdminState>) -> HttpResponse {
         response.headers_mut().insert(header::RETRY_AFTER, 2.into());
     }
     response
+}
+
+/// Whether the request has the management key or an access token. Who has a wrong one is answered like everyone.
+fn may_know_more(state: &AdminState, request: &HttpRequest) -> bool {
+    presented_key(request.query_string(), request.headers())
+        .is_some_and(|key| matches!(state.identify(&key, request, Instant::now()), Ok(Some(_))))
 }
 
 fn warnings(state: &AdminState) -> Vec<String> {
@@ -85,10 +97,18 @@ fn warnings(state: &AdminState) -> Vec<String> {
     if let Some(table) = &*state.routing.load() {
         for route in &table.groups {
             let name = &route.group.definition.name;
+            warnings.extend(starved(name, route.pool.counts()));
             warnings.extend(route.pool.guard().iter().map(|episode| guard_view::warning(name, episode)));
         }
     }
     warnings
+}
+
+/// What is wrong with a group that has keys, none of which may serve.
+fn starved(group: &str, counts: KeyCounts) -> Option<String> {
+    let KeyCounts { disabled, invalid, .. } = counts;
+    (disabled + invalid > 0 && disabled + invalid == counts.total())
+        .then(|| format!("group {group}: no key may serve ({disabled} disabled for a while, {invalid} invalid)"))
 }
 
 /// RFC 3339 in UTC without a fraction.
@@ -140,6 +160,16 @@ mod tests {
         for (millis, text) in cases {
             assert_eq!(duration_text(Duration::from_millis(millis)), text);
         }
+    }
+
+    #[test]
+    fn a_group_starves_when_it_has_keys_of_which_none_may_serve() {
+        let of = |active, disabled, invalid| KeyCounts { active, disabled, invalid, ..KeyCounts::default() };
+        for counts in [of(0, 0, 0), of(1, 0, 0), of(1, 5, 5)] {
+            assert_eq!(starved("team", counts), None, "{counts:?}");
+        }
+        let expected = "group team: no key may serve (2 disabled for a while, 1 invalid)";
+        assert_eq!(starved("team", of(0, 2, 1)).as_deref(), Some(expected));
     }
 
     #[test]

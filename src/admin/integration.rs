@@ -3,6 +3,7 @@
 use actix_web::web;
 use gpt_load_actors::routing::{GroupRoute, RoutingTable};
 use gpt_load_schema::{channel::Channel, secret::Secret};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -21,8 +22,8 @@ const AFTER_GROUP: &str = "/api/integration/info";
 const CUSTOM: &str = "custom";
 
 /// A group as clients can set it up.
-#[derive(Debug, PartialEq, Eq, Serialize)]
-struct Integration {
+#[derive(Debug, JsonSchema, PartialEq, Eq, Serialize)]
+pub(super) struct Integration {
     name: String,
     display_name: String,
     channel_type: &'static str,

@@ -12,6 +12,7 @@ use gpt_load_schema::{
 use super::{
     AdminState,
     body::{Fields, JsonBody},
+    caller::Caller,
     envelope::ApiResult,
     error::{ApiError, ErrorCode},
     groups::PathId,
@@ -24,7 +25,12 @@ const PRIORITIES: std::ops::RangeInclusive<i64> = -1000..=1000;
 
 /// Changes state, weight, priority and upstream, as far as the body names them; answers the key as it is then. Nothing is
 /// changed when a field is refused.
-pub(super) async fn change(state: web::Data<AdminState>, id: PathId<KeyId>, body: JsonBody) -> ApiResult {
+pub(super) async fn change(
+    state: web::Data<AdminState>,
+    caller: Caller,
+    id: PathId<KeyId>,
+    body: JsonBody,
+) -> ApiResult {
     let (id, mut fields) = (id.0, body.0);
     let unknown = || ApiError::saying(ErrorCode::NotFound, messages::KEY_UNKNOWN);
     let stored = state.store.key(id).await?.ok_or_else(unknown)?;
@@ -35,10 +41,10 @@ pub(super) async fn change(state: web::Data<AdminState>, id: PathId<KeyId>, body
     let traits = traits(&mut fields, &group)?;
     let order = order(&mut fields, state_now(&state, &stored))?;
     if traits != KeyTraits::default() {
-        state.runtime.execute(Command::UpdateKey(group.id, id, traits)).await?;
+        state.execute(&caller, Command::UpdateKey(group.id, id, traits)).await?;
     }
     if let Some(order) = order {
-        state.runtime.execute(Command::OrderKey(group.id, id, order)).await?;
+        state.execute(&caller, Command::OrderKey(group.id, id, order)).await?;
     }
     describe(&state, id).await
 }
@@ -50,9 +56,17 @@ fn state_now(state: &AdminState, stored: &KeyRecord) -> KeyState {
 }
 
 fn order(fields: &mut Fields, now: KeyState) -> Result<Option<Order>, ApiError> {
-    // Key objects call it `status`, pools `state`: either is understood.
-    let name = if fields.contains("state") { "state" } else { "status" };
-    let Some(word) = fields.string(name)? else { return Ok(None) };
+    let mut order = None;
+    // Key objects call it `status`, pools `state`: either is understood, both are checked, `state` counts.
+    for name in ["status", "state"] {
+        if let Some(word) = fields.string(name)? {
+            order = order_of(name, &word, now)?;
+        }
+    }
+    Ok(order)
+}
+
+fn order_of(name: &str, word: &str, now: KeyState) -> Result<Option<Order>, ApiError> {
     match word.parse() {
         Ok(KeyState::Active) => Ok(Some(Order::Restore)),
         Ok(KeyState::Disabled) => Ok(Some(Order::Disable)),

@@ -8,6 +8,7 @@ use gpt_load_schema::{
     log::{OutcomeClass, RequestLog, RequestType},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -18,6 +19,7 @@ use super::{
     guard_view::{EpisodeBody, episode_of},
     key_object::{KeyBody, time},
     messages,
+    openapi::types::{KeySourceWord, OutcomeClassWord, RequestTypeWord, Time},
 };
 
 /// The rule of a key that serves on probation because the pool guard holds its failures back.
@@ -25,21 +27,26 @@ const HELD: &str = "pool-guard";
 /// Log rows that are shown.
 const LAST_OUTCOMES: u32 = 20;
 
-#[derive(Serialize)]
-struct DetailBody<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "KeyDetail")]
+pub(super) struct DetailBody<'a> {
     #[serde(flatten)]
     key: KeyBody<'a>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     resting_until: Option<Timestamp>,
     in_flight: u32,
     weight: i32,
     priority: i32,
     upstream: Option<&'a str>,
+    #[schemars(with = "KeySourceWord")]
     source: KeySource,
     state_reason: Option<Reason<'a>>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     next_return: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     next_validation_at: Option<Timestamp>,
     models: Vec<ModelBody<'a>>,
     held: Option<EpisodeBody<'a>>,
@@ -47,37 +54,47 @@ struct DetailBody<'a> {
 }
 
 /// Why a key is in its state.
-#[derive(Debug, PartialEq, Serialize)]
+#[derive(Debug, JsonSchema, PartialEq, Serialize)]
+#[schemars(rename = "KeyStateReason")]
 struct Reason<'a> {
     class: Option<&'a str>,
     rule: Option<&'a str>,
     message: Option<&'a str>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     since: Option<Timestamp>,
 }
 
 /// What one model may not be asked for with the key.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "KeyModel")]
 struct ModelBody<'a> {
     model: &'a str,
     consecutive_failures: i32,
     backoff_level: i32,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     disabled_until: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     resting_until: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     out_until: Option<Timestamp>,
 }
 
 /// How one use of the key ended.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "KeyOutcome")]
 struct OutcomeBody<'a> {
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     time: Option<Timestamp>,
     request_id: String,
     attempt: u32,
+    #[schemars(with = "RequestTypeWord")]
     request_type: RequestType,
+    #[schemars(with = "Option<OutcomeClassWord>")]
     class: Option<&'static str>,
     evidence: Option<&'a str>,
     is_success: bool,

@@ -1,18 +1,23 @@
 //! A key as the API shows it.
 
 use gpt_load_schema::{key::KeyRecord, time::Timestamp};
+use schemars::JsonSchema;
 use serde::{Serialize, Serializer};
+
+use super::openapi::types::{KeyStateWord, Time};
 
 /// What stands for a stored value that does not decrypt.
 const UNDECRYPTABLE: &str = "failed-to-decrypt";
 
 /// The union of what earlier programs showed of a key.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Key")]
 pub(super) struct KeyBody<'a> {
     id: i64,
     key_value: &'a str,
     key_hash: &'a str,
     group_id: i64,
+    #[schemars(with = "KeyStateWord")]
     status: &'static str,
     notes: &'a str,
     request_count: i64,
@@ -21,18 +26,25 @@ pub(super) struct KeyBody<'a> {
     backoff_level: i32,
     last_error_message: &'a str,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     last_used_at: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     last_failure_at: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     last_success_at: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     last_validated_at: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     disabled_until: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     created_at: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     updated_at: Option<Timestamp>,
 }
 

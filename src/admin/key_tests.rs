@@ -5,12 +5,13 @@ use std::{collections::HashMap, time::Instant};
 use actix_web::web;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use gpt_load_actors::validation::{Finding, Proof, ValidationError};
-use gpt_load_schema::{group::GroupType, ids::KeyId, log::OutcomeClass};
+use gpt_load_schema::{audit::Subject, group::GroupType, ids::KeyId, log::OutcomeClass};
 use serde_json::{Value, json};
 
 use super::{
     AdminState,
     body::KeysBody,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::ApiError,
     keys::keys_of_request,
@@ -22,7 +23,7 @@ use super::{
 const LOOKUPS: usize = 16;
 
 /// `POST /api/keys/test-multiple`. `update_state: false` leaves the keys as they are, whatever is found.
-pub(super) async fn test(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+pub(super) async fn test(state: web::Data<AdminState>, caller: Caller, body: KeysBody) -> ApiResult {
     let started = Instant::now();
     let mut body = body.0;
     let updates = body.boolean("update_state")?.unwrap_or(true);
@@ -38,11 +39,17 @@ pub(super) async fn test(state: web::Data<AdminState>, body: KeysBody) -> ApiRes
     let found = if wanted.is_empty() || group.definition.group_type == GroupType::Aggregate {
         HashMap::new()
     } else {
-        match state.runtime.validation().test(group.id, wanted, updates).await {
-            // The group went a moment ago, and the keys with it.
-            Err(ValidationError::NoSuchGroup) => HashMap::new(),
-            found => found?,
-        }
+        let subject = Subject::group(group.id, &group.definition.name);
+        let told =
+            json!({"ids": wanted.iter().take(20).collect::<Vec<_>>(), "given": wanted.len(), "update_state": updates});
+        let ask = async {
+            match state.runtime.validation().test(group.id, wanted, updates).await {
+                // The group went a moment ago, and the keys with it.
+                Err(ValidationError::NoSuchGroup) => Ok(HashMap::new()),
+                found => Ok(found?),
+            }
+        };
+        state.audited(&caller, "key.test", subject, ask, |_| told).await?
     };
     let results: Vec<Value> = keys
         .iter()

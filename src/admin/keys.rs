@@ -4,6 +4,7 @@ use actix_web::web;
 use futures_util::{StreamExt, TryStreamExt, stream};
 use gpt_load_actors::commands::{Command, Reply};
 use gpt_load_schema::{
+    audit::Subject,
     group::{Group, GroupType},
     ids::{GroupId, KeyId},
     key::{KeySource, KeyState},
@@ -15,10 +16,12 @@ use serde_json::json;
 use super::{
     AdminState,
     body::{Fields, JsonBody, KeysBody},
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     key_input::{self, KeyList},
     key_object::KeyBody,
+    locale::Text,
     messages,
     query::Params,
 };
@@ -38,7 +41,7 @@ pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiRes
 }
 
 /// `POST /api/keys/add-multiple`.
-pub(super) async fn add(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+pub(super) async fn add(state: web::Data<AdminState>, caller: Caller, body: KeysBody) -> ApiResult {
     let mut body = body.0;
     let word = body.string("new_key_state")?;
     let (group, keys) = keys_of_request(&state, &mut body).await?;
@@ -48,49 +51,49 @@ pub(super) async fn add(state: web::Data<AdminState>, body: KeysBody) -> ApiResu
     let first_state = key_input::first_state(word.as_deref())?;
     let parsed = count(&keys);
     let command = Command::AddKeys { group: group.id, values: keys, state: first_state, source: KeySource::Manual };
-    let Reply::Added { added, total, .. } = state.runtime.execute(command).await? else { return Err(unexpected()) };
+    let Reply::Added { added, total, .. } = state.execute(&caller, command).await? else { return Err(unexpected()) };
     Success::data(&json!({"added_count": added, "ignored_count": parsed - added, "total_in_group": total}))
 }
 
 /// `POST /api/keys/delete-multiple`.
-pub(super) async fn delete(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+pub(super) async fn delete(state: web::Data<AdminState>, caller: Caller, body: KeysBody) -> ApiResult {
     let mut body = body.0;
     let (group, keys) = keys_of_request(&state, &mut body).await?;
     let parsed = count(&keys);
-    let (deleted, total) = change(&state, Command::DeleteKeys(group.id, KeySelector::Values(keys))).await?;
+    let (deleted, total) = change(&state, &caller, Command::DeleteKeys(group.id, KeySelector::Values(keys))).await?;
     Success::data(&json!({"deleted_count": deleted, "ignored_count": parsed - deleted, "total_in_group": total}))
 }
 
 /// `POST /api/keys/restore-multiple`: of the keys named, only the invalid ones become active; a disabled key comes back by
 /// itself or through `/reset-keys`.
-pub(super) async fn restore(state: web::Data<AdminState>, body: KeysBody) -> ApiResult {
+pub(super) async fn restore(state: web::Data<AdminState>, caller: Caller, body: KeysBody) -> ApiResult {
     let mut body = body.0;
     let (group, keys) = keys_of_request(&state, &mut body).await?;
     let parsed = count(&keys);
     let invalid = invalid_among(&state, group.id, keys).await?;
-    let (restored, total) = change(&state, Command::RestoreKeys(group.id, KeySelector::Ids(invalid))).await?;
+    let (restored, total) = change(&state, &caller, Command::RestoreKeys(group.id, KeySelector::Ids(invalid))).await?;
     Success::data(&json!({"restored_count": restored, "ignored_count": parsed - restored, "total_in_group": total}))
 }
 
 /// `POST /api/keys/restore-all-invalid`.
-pub(super) async fn restore_all_invalid(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn restore_all_invalid(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let group = group_of_request(&state, body.0).await?;
-    let (restored, _) = state.runtime.key_work().restore_all(group, KeyState::Invalid).await?;
-    Ok(Success::message(messages::KEYS_RESTORED.with(restored)))
+    let work = async { Ok(state.runtime.key_work().restore_all(group.id, KeyState::Invalid).await?.0) };
+    sweep(&state, &caller, "key.restore", &group, "invalid", work, &messages::KEYS_RESTORED).await
 }
 
 /// `POST /api/keys/clear-all-invalid`.
-pub(super) async fn clear_all_invalid(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn clear_all_invalid(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let group = group_of_request(&state, body.0).await?;
-    let (deleted, _) = state.runtime.key_work().delete_all(group, Some(KeyState::Invalid)).await?;
-    Ok(Success::message(messages::KEYS_CLEARED_INVALID.with(deleted)))
+    let work = async { Ok(state.runtime.key_work().delete_all(group.id, Some(KeyState::Invalid)).await?.0) };
+    sweep(&state, &caller, "key.delete", &group, "invalid", work, &messages::KEYS_CLEARED_INVALID).await
 }
 
 /// `POST /api/keys/clear-all`.
-pub(super) async fn clear_all(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn clear_all(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let group = group_of_request(&state, body.0).await?;
-    let (deleted, _) = state.runtime.key_work().delete_all(group, None).await?;
-    Ok(Success::message(messages::KEYS_CLEARED.with(deleted)))
+    let work = async { Ok(state.runtime.key_work().delete_all(group.id, None).await?.0) };
+    sweep(&state, &caller, "key.delete", &group, "all", work, &messages::KEYS_CLEARED).await
 }
 
 /// The group and the keys that a request is about. What does not decode comes before an unknown group, and that before
@@ -102,9 +105,25 @@ pub(super) async fn keys_of_request(state: &AdminState, body: &mut Fields) -> Re
     Ok((group, list.parse()?))
 }
 
-async fn group_of_request(state: &AdminState, mut body: Fields) -> Result<GroupId, ApiError> {
+async fn group_of_request(state: &AdminState, mut body: Fields) -> Result<Group, ApiError> {
     let id = key_input::group_id(&mut body)?;
-    state.group(id).await.map(|group| group.id)
+    state.group(id).await
+}
+
+/// Changes all keys that are meant, however many, with one row in the audit log.
+async fn sweep(
+    state: &AdminState,
+    caller: &Caller,
+    action: &'static str,
+    group: &Group,
+    which: &str,
+    work: impl Future<Output = Result<i64, ApiError>>,
+    text: &Text,
+) -> ApiResult {
+    let subject = Subject::group(group.id, &group.definition.name);
+    let told = |count: &i64| json!({"which": which, "count": count});
+    let count = state.audited(caller, action, subject, work, told).await?;
+    Ok(Success::message(text.with(count)))
 }
 
 /// Ids of the keys that are stored in the group as invalid.
@@ -121,8 +140,8 @@ async fn invalid_among(state: &AdminState, group: GroupId, keys: Vec<Secret>) ->
 }
 
 /// Carries out a change of keys; answers how many changed and how many the group has after it.
-async fn change(state: &AdminState, command: Command) -> Result<(i64, i64), ApiError> {
-    match state.runtime.execute(command).await? {
+async fn change(state: &AdminState, caller: &Caller, command: Command) -> Result<(i64, i64), ApiError> {
+    match state.execute(caller, command).await? {
         Reply::Changed { count, total } => Ok((count, total)),
         _ => Err(unexpected()),
     }

@@ -3,13 +3,16 @@
 use actix_web::{HttpResponse, http::StatusCode, web};
 use gpt_load_actors::routing::GroupRoute;
 use gpt_load_schema::{
+    audit::Subject,
     key::{KeyRecord, KeyState},
     time::Timestamp,
 };
 use serde_json::{Value, json};
 
 use super::{
-    AdminState, envelope,
+    AdminState,
+    caller::Caller,
+    envelope,
     error::{ApiError, ErrorCode},
     locale::Text,
 };
@@ -50,11 +53,15 @@ pub(super) async fn blacklist(state: web::Data<AdminState>) -> Result<HttpRespon
 }
 
 /// Makes every disabled and invalid key of the default group active again.
-pub(super) async fn reset_keys(state: web::Data<AdminState>) -> Result<HttpResponse, ApiError> {
-    let group = default_route(&state)?.group.id;
+pub(super) async fn reset_keys(state: web::Data<AdminState>, caller: Caller) -> Result<HttpResponse, ApiError> {
+    let route = default_route(&state)?;
+    let group = route.group.id;
     let mut reset = 0;
     for word in [KeyState::Disabled, KeyState::Invalid] {
-        reset += state.runtime.key_work().restore_all(group, word).await?.0;
+        let work = async { Ok(state.runtime.key_work().restore_all(group, word).await?.0) };
+        let subject = Subject::group(group, &route.group.definition.name);
+        let told = |count: &i64| json!({"which": word.as_str(), "count": count});
+        reset += state.audited(&caller, "key.restore", subject, work, told).await?;
     }
     let message = format!("{reset} keys are active again");
     Ok(envelope::json(StatusCode::OK, &json!({"success": true, "message": message, "reset_count": reset})))

@@ -1,17 +1,23 @@
 //! A row of the request log as the API shows it.
 
 use gpt_load_schema::{store::LogEntry, time::Timestamp};
+use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::key_object::time;
+use super::{
+    key_object::time,
+    openapi::types::{OutcomeClassWord, RequestTypeWord, Time},
+};
 
 /// The fields of earlier programs, and what this one knows besides.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "RequestLog")]
 pub(super) struct LogBody<'a> {
     id: String,
     request_id: String,
     attempt: u32,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     timestamp: Option<Timestamp>,
     group_id: i64,
     group_name: &'a str,
@@ -23,6 +29,7 @@ pub(super) struct LogBody<'a> {
     model: &'a str,
     upstream_model: Option<&'a str>,
     is_success: bool,
+    #[schemars(with = "Option<OutcomeClassWord>")]
     outcome_class: Option<&'static str>,
     evidence: Option<&'a str>,
     source_ip: &'a str,
@@ -32,6 +39,7 @@ pub(super) struct LogBody<'a> {
     first_byte_ms: Option<i64>,
     error_message: &'a str,
     user_agent: &'a str,
+    #[schemars(with = "RequestTypeWord")]
     request_type: &'static str,
     upstream_addr: &'a str,
     is_stream: bool,

@@ -1,4 +1,5 @@
-//! `POST /api/auth/login`: tells whether a key is the management key; issues nothing.
+//! `POST /api/auth/login` tells whether a key opens the management API, and issues nothing; `GET /api/auth/me` tells whose
+//! it is.
 
 use std::time::Instant;
 
@@ -8,13 +9,14 @@ use serde_json::json;
 use super::{
     AdminState,
     body::JsonBody,
-    envelope,
+    caller::Caller,
+    envelope::{self, ApiResult, Success},
     error::{ApiError, ErrorCode},
     locale::language_of,
     messages,
 };
 
-/// 200 for the right key, 401 for a wrong one, 400 for none.
+/// 200 for the management key or an access token, with its role; 401 for a wrong one, 400 for none.
 pub(super) async fn login(
     state: web::Data<AdminState>,
     request: HttpRequest,
@@ -28,11 +30,16 @@ pub(super) async fn login(
         }
         Err(error) => return Err(error.of_login()),
     };
-    let address = state.client_address(&request);
-    if !state.try_key(&key, address, Instant::now()).map_err(ApiError::of_login)? {
+    let Some(caller) = state.identify(&key, &request, Instant::now()).map_err(ApiError::of_login)? else {
         return refused(ErrorCode::Unauthorized, messages::LOGIN_WRONG);
-    }
+    };
     let message = messages::LOGIN_OK;
     let message = message.get(language_of(request.headers()));
-    Ok(envelope::json(StatusCode::OK, &json!({"success": true, "message": message})))
+    Ok(envelope::json(StatusCode::OK, &json!({"success": true, "message": message, "role": caller.role})))
+}
+
+/// Who the caller is: `kind` is `management_key` or `token`.
+pub(super) async fn me(caller: Caller) -> ApiResult {
+    let Caller { actor, role } = caller;
+    Success::data(&json!({"kind": actor.kind, "id": actor.token, "name": actor.name, "role": role}))
 }

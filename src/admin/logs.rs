@@ -3,11 +3,11 @@
 use actix_web::web;
 use gpt_load_schema::{
     secret::Secret,
-    store::{LogFilter, LogPage},
+    store::{LogFilter, LogPage, LogTail},
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
-use serde_json::json;
 use uuid::Uuid;
 
 use super::{
@@ -18,34 +18,52 @@ use super::{
     locale::Text,
     log_object::LogBody,
     messages,
+    openapi::types::Time,
     query::Params,
 };
+
+/// A page of rows.
+#[derive(JsonSchema, Serialize)]
+#[schemars(inline)]
+pub(super) struct LogsBody<'a> {
+    items: Vec<LogBody<'a>>,
+    pagination: Pagination,
+}
+
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "LogPagination")]
+struct Pagination {
+    page: i64,
+    page_size: i64,
+    total_items: i64,
+    total_pages: u64,
+    total_is_estimate: bool,
+    #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Time>")]
+    searched_from: Option<Timestamp>,
+}
+
+/// All rows of one request.
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "RequestAttempts")]
+pub(super) struct AttemptsBody<'a> {
+    request_id: String,
+    attempts: Vec<LogBody<'a>>,
+}
 
 /// One page, newest first.
 ///
 /// `total_is_estimate` says that there are more than 100,000 rows, or that older ones than `searched_from` were not looked
-/// at; an `end_time` before that moment goes on from there.
+/// at; an `end_time` before that moment goes on from there. With `after`, see [`tail`].
 pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiResult {
-    #[derive(Serialize)]
-    struct Body<'a> {
-        items: Vec<LogBody<'a>>,
-        pagination: Pagination,
-    }
-    #[derive(Serialize)]
-    struct Pagination {
-        page: i64,
-        page_size: i64,
-        total_items: i64,
-        total_pages: u64,
-        total_is_estimate: bool,
-        #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
-        searched_from: Option<Timestamp>,
+    if let Some(after) = params.get("after") {
+        return tail(&state, &params, after).await;
     }
     let paging = params.paging();
     let size = paging.page_size.unsigned_abs();
     let LogPage { items, total, is_estimate, searched_from } =
         state.store.logs_page(&filter(&params), paging.stored_page(), size, Timestamp::now()).await?;
-    Success::data(&Body {
+    Success::data(&LogsBody {
         items: items.iter().map(LogBody::from).collect(),
         pagination: Pagination {
             page: paging.page,
@@ -55,6 +73,37 @@ pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiRes
             total_is_estimate: is_estimate,
             searched_from,
         },
+    })
+}
+
+/// The rows that follow the row `after`, an id of a former answer: at most `page_size`, newest first, those that were
+/// stored first of all. A live view asks with the id of the newest row that it shows, as long as `has_more`.
+async fn tail(state: &AdminState, params: &Params, after: &str) -> ApiResult {
+    #[derive(Serialize)]
+    struct Body<'a> {
+        items: Vec<LogBody<'a>>,
+        pagination: Pagination,
+    }
+    #[derive(Serialize)]
+    struct Pagination {
+        page_size: i64,
+        has_more: bool,
+        #[serde(serialize_with = "time", skip_serializing_if = "Option::is_none")]
+        searched_from: Option<Timestamp>,
+    }
+    let id = Uuid::try_parse(after).map_err(|_| {
+        ApiError::field(ErrorCode::BadRequest, "after", Text::english("after must be the id of a log row, a UUID"))
+    })?;
+    let page_size = params.paging().page_size;
+    let limit = u32::try_from(page_size).unwrap_or(u32::MAX);
+    let LogTail { items, has_more, searched_from } = state
+        .store
+        .logs_after(&filter(params), id, limit)
+        .await?
+        .ok_or_else(|| ApiError::field(ErrorCode::NotFound, "after", messages::LOG_ROW_UNKNOWN))?;
+    Success::data(&Body {
+        items: items.iter().map(LogBody::from).collect(),
+        pagination: Pagination { page_size, has_more, searched_from },
     })
 }
 
@@ -68,8 +117,8 @@ pub(super) async fn attempts(state: web::Data<AdminState>, path: web::Path<Strin
     if rows.is_empty() {
         return Err(ApiError::saying(ErrorCode::NotFound, messages::LOG_REQUEST_UNKNOWN));
     }
-    let attempts: Vec<_> = rows.iter().map(LogBody::from).collect();
-    Success::data(&json!({"request_id": id.to_string(), "attempts": attempts}))
+    let attempts = rows.iter().map(LogBody::from).collect();
+    Success::data(&AttemptsBody { request_id: id.to_string(), attempts })
 }
 
 /// The filters of a query; what does not parse does not narrow.
@@ -101,7 +150,7 @@ fn truth(word: &str) -> Option<bool> {
 }
 
 /// A time in RFC 3339. Where a client sends the plus of the offset as it is, the query shows a blank.
-fn moment(text: &str) -> Option<Timestamp> {
+pub(super) fn moment(text: &str) -> Option<Timestamp> {
     let parse = |text: &str| text.parse::<jiff::Timestamp>().ok();
     let at = parse(text).or_else(|| parse(&text.replace(' ', "+")))?;
     Some(Timestamp(at.as_millisecond()))

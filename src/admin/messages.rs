@@ -23,6 +23,28 @@ texts! {
         "Too many failed attempts; try again in {} s",
         "失敗回数が多すぎます。{} 秒後に再試行してください";
 
+    TOKEN_EXPIRED =
+        "该访问令牌已过期，请联系管理员更新",
+        "This access token has expired; ask an admin for a new one",
+        "このアクセストークンは期限切れです。管理者に更新を依頼してください";
+    VIEWER_READS =
+        "该访问令牌的角色为 viewer，只能查看；更改需要 admin 令牌或管理密钥",
+        "The role of this access token is viewer, which may only read; changes need an admin token or the management key",
+        "このアクセストークンの役割は viewer で、閲覧のみ可能です。変更には admin トークンまたは管理キーが必要です";
+    VIEWER_SECRETS =
+        "该内容包含密钥，仅 admin 令牌或管理密钥可以访问",
+        "This shows secrets or changes something, which a viewer may not; it needs an admin token or the management key",
+        "機密情報を含むため viewer は利用できません。admin トークンまたは管理キーが必要です";
+    TOKEN_UNKNOWN = "访问令牌不存在", "The access token does not exist", "アクセストークンが存在しません";
+    TOKEN_NAME_TAKEN = "访问令牌名称已存在", "An access token of this name exists already", "同名のアクセストークンが既に存在します";
+    TOKEN_NAME =
+        "名称必须为 1 到 {} 个可打印字符",
+        "The name must have 1 to {} printable characters",
+        "名前は 1～{} 文字の印字可能な文字でなければなりません";
+    TOKEN_ROLE = "角色必须是 admin 或 viewer", "The role must be admin or viewer", "役割は admin または viewer でなければなりません";
+    TOKEN_EXPIRY_PAST = "过期时间必须晚于当前时间", "The expiry must be in the future", "有効期限は未来の日時でなければなりません";
+    TOKEN_DELETED = "访问令牌已删除", "Access token deleted", "アクセストークンを削除しました";
+
     GROUP_UNKNOWN = "分组不存在", "The group does not exist", "グループが存在しません";
     GROUP_NAME_TAKEN = "分组名称已存在", "A group of this name exists already", "同名のグループが既に存在します";
     GROUP_TYPE_UNKNOWN =
@@ -253,6 +275,16 @@ texts! {
         "日志中没有该请求",
         "The log has no such request; its rows may be past their retention",
         "該当するリクエストはログにありません";
+    LOG_ROW_UNKNOWN =
+        "日志中没有该记录",
+        "The log has no such row; it may be past its retention",
+        "該当する行はログにありません";
+
+    TOO_MANY_LISTENERS =
+        "事件监听者过多，请关闭其他页面后重试",
+        "Too many clients listen to events; close other pages and try again",
+        "イベントの購読者が多すぎます。他のページを閉じてから再試行してください";
+    NODE_STOPS = "节点正在停止", "The node is stopping", "ノードは停止中です";
 
     INTEGRATION_KEY_MISSING =
         "缺少 key 参数",
@@ -312,6 +344,15 @@ texts! {
         "请改回原来的 ENCRYPTION_KEY，或运行 migrate-keys --from --to",
         "Set the former ENCRYPTION_KEY, or run gpt-load migrate-keys --from --to",
         "以前の ENCRYPTION_KEY に戻すか、migrate-keys --from --to を実行してください";
+
+    NOT_ENCRYPTING =
+        "数据未加密，没有可更换的数据密钥；请先运行 migrate-keys --to 启用加密",
+        "Stored secrets are not encrypted, so there is no data key to rotate; gpt-load migrate-keys --to encrypts them",
+        "データは暗号化されていないため、更新するデータキーがありません。先に migrate-keys --to で暗号化してください";
+    ROTATION_RUNNING =
+        "数据密钥正在更换，请等待其完成",
+        "A rotation of the data key is running; wait for its end",
+        "データキーの更新中です。完了をお待ちください";
 
     SETTINGS_SAVED = "设置已保存", "Settings saved", "設定を保存しました";
 }

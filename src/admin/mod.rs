@@ -1,19 +1,25 @@
 //! The management API.
 //!
 //! `groups`, `policies`, `keys`, `key_detail`, `key_export`, `key_tests`, `pool`, `validation`, `tasks`, `settings`,
-//! `health`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard`, `dashboard_chart` and `group_stats`
-//! show what was, `sub_groups`, `copy` and `key_notes` change a little, `integration` answers holders of proxy keys.
-//! `endpoint` and [`auth`] stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
-//! `messages` hold what people read.
+//! `health`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard*` and `group_stats`
+//! show what was, `events` what happens, `sub_groups`, `copy` and `key_notes` change a little, `integration` answers holders of proxy keys.
+//! `tokens` and `audit` are about who may do what, and who did. `endpoint`, [`auth`] and `caller` stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
+//! `messages` hold what people read. [`openapi`] describes all of it.
 
+mod audit;
 pub mod auth;
 mod body;
+mod caller;
 mod copy;
 mod dashboard;
 mod dashboard_chart;
+mod dashboard_outcomes;
+mod encryption;
 mod endpoint;
 pub mod envelope;
 pub mod error;
+mod events;
+mod failure_notes;
 mod group_input;
 mod group_object;
 mod group_stats;
@@ -39,6 +45,7 @@ mod log_object;
 mod login;
 mod logs;
 mod messages;
+pub mod openapi;
 mod policies;
 mod policies_dry_run;
 mod policies_input;
@@ -52,6 +59,7 @@ mod state;
 mod sub_groups;
 mod tasks;
 pub mod throttle;
+mod tokens;
 mod validation;
 mod windows;
 
@@ -77,11 +85,18 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(Endpoint::at("/health/ready").get(health::ready).open())
         .service(Endpoint::at("/stats").get(legacy::stats).guarded())
         .service(Endpoint::at("/blacklist").get(legacy::blacklist).guarded())
-        .service(Endpoint::at("/reset-keys").get(legacy::reset_keys).guarded())
+        .service(Endpoint::at("/reset-keys").get(legacy::reset_keys).admin())
         .service(Endpoint::at(integration::GROUP_PATH).any(integration::of_group).open())
         .service(
             web::scope("/api")
+                .service(Endpoint::at("/openapi.json").get(openapi::show).guarded())
                 .service(Endpoint::at("/auth/login").post(login::login).open())
+                .service(Endpoint::at("/auth/me").get(login::me).guarded())
+                .service(Endpoint::at("/tokens").get(tokens::all).post(tokens::create).admin())
+                .service(
+                    Endpoint::at("/tokens/{id}").get(tokens::one).patch(tokens::change).delete(tokens::delete).admin(),
+                )
+                .service(Endpoint::at("/audit").get(audit::page).guarded())
                 .service(Endpoint::at("/channel-types").get(groups::channel_types).guarded())
                 .service(Endpoint::at("/groups").get(groups::all).post(groups::create).guarded())
                 .service(Endpoint::at("/groups/list").get(groups::names).guarded())
@@ -90,7 +105,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/groups/{id}").put(groups::update).delete(groups::delete).guarded())
                 .service(Endpoint::at("/groups/{id}/policies").get(policies::of_group).put(policies::attach).guarded())
                 .service(Endpoint::at("/policies").get(policies::all).post(policies::create).guarded())
-                .service(Endpoint::at("/policies/evaluate").post(policies_dry_run::evaluate).guarded())
+                .service(Endpoint::at("/policies/evaluate").post(policies_dry_run::evaluate).readable())
                 .service(
                     Endpoint::at("/policies/{id}")
                         .get(policies::one)
@@ -101,7 +116,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/groups/{id}/pool").get(pool::show).guarded())
                 .service(Endpoint::at("/groups/{id}/pool/accept").post(pool::accept).guarded())
                 .service(Endpoint::at("/keys").get(keys::page).guarded())
-                .service(Endpoint::at("/keys/export").get(key_export::export).guarded())
+                .service(Endpoint::at("/keys/export").get(key_export::export).admin())
                 .service(Endpoint::at("/keys/add-multiple").post(keys::add).guarded())
                 .service(Endpoint::at("/keys/add-async").post(key_tasks::add).guarded())
                 .service(Endpoint::at("/keys/delete-async").post(key_tasks::delete).guarded())
@@ -128,9 +143,14 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/keys/{id}/notes").put(key_notes::save).guarded())
                 .service(Endpoint::at("/dashboard/stats").get(dashboard::stats).guarded())
                 .service(Endpoint::at("/dashboard/chart").get(dashboard_chart::chart).guarded())
+                .service(Endpoint::at("/dashboard/errors").get(dashboard_outcomes::errors).guarded())
+                .service(Endpoint::at("/dashboard/tokens").get(dashboard_outcomes::tokens).guarded())
                 .service(Endpoint::at("/dashboard/encryption-status").get(dashboard::encryption_status).guarded())
+                .service(Endpoint::at("/encryption").get(encryption::show).guarded())
+                .service(Endpoint::at("/encryption/rotate").post(encryption::rotate).guarded())
+                .service(Endpoint::at("/events").get(events::events).guarded())
                 .service(Endpoint::at("/logs").get(logs::page).guarded())
-                .service(Endpoint::at("/logs/export").get(log_export::export).guarded())
+                .service(Endpoint::at("/logs/export").get(log_export::export).admin())
                 .service(Endpoint::at("/logs/{request_id}/attempts").get(logs::attempts).guarded())
                 .service(Endpoint::at("/integration/info").get(integration::of_all).open())
                 .default_service(web::to(unknown_path)),

@@ -12,36 +12,49 @@ use gpt_load_schema::{
     time::Timestamp,
     validate::policy_config,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::{
     AdminState,
     body::{JsonBody, ListBody},
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     groups::PathId,
     key_object::time,
     messages,
+    openapi::{
+        policies::PolicyConfig as ConfigBody,
+        types::{PolicyTypeWord, Time},
+    },
     policies_input::{PolicyInput, link_error, links},
 };
 
 /// A policy as the API shows it.
-#[derive(Serialize)]
-struct PolicyBody<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Policy")]
+pub(super) struct PolicyBody<'a> {
+    #[schemars(with = "i64")]
     id: PolicyId,
     name: &'a str,
     description: &'a str,
     #[serde(rename = "type")]
+    #[schemars(with = "PolicyTypeWord")]
     kind: &'static str,
+    #[schemars(with = "ConfigBody")]
     config: &'a Map<String, Value>,
     priority: i64,
     is_active: bool,
     /// Groups that it is attached to.
+    #[schemars(with = "Vec<i64>")]
     group_ids: Vec<GroupId>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     created_at: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Time")]
     updated_at: Option<Timestamp>,
 }
 
@@ -80,14 +93,14 @@ pub(super) async fn one(state: web::Data<AdminState>, id: PathId) -> ApiResult {
 }
 
 /// `POST /api/policies`.
-pub(super) async fn create(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn create(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let definition = PolicyInput::decode(body.0)?.into_definition()?;
-    let reply = state.runtime.execute(Command::CreatePolicy(Box::new(definition))).await;
+    let reply = state.execute(&caller, Command::CreatePolicy(Box::new(definition))).await;
     answer(&state, reply).await
 }
 
 /// `PUT /api/policies/{id}`: what is not sent stays.
-pub(super) async fn update(state: web::Data<AdminState>, id: PathId, body: JsonBody) -> ApiResult {
+pub(super) async fn update(state: web::Data<AdminState>, caller: Caller, id: PathId, body: JsonBody) -> ApiResult {
     let input = PolicyInput::decode(body.0)?;
     let _turn = state.edit_groups().await;
     let policy = stored(&state, &id).await?;
@@ -101,29 +114,41 @@ pub(super) async fn update(state: web::Data<AdminState>, id: PathId, body: JsonB
             return Err(ApiError::invalid("config.scope", text));
         }
     }
-    let reply = state.runtime.execute(Command::UpdatePolicy(policy.id, Box::new(definition))).await;
+    let reply = state.execute(&caller, Command::UpdatePolicy(policy.id, Box::new(definition))).await;
     answer(&state, reply).await
 }
 
 /// `DELETE /api/policies/{id}`: takes it out of the groups that it is attached to, and says which.
-pub(super) async fn delete(state: web::Data<AdminState>, id: PathId) -> ApiResult {
+pub(super) async fn delete(state: web::Data<AdminState>, caller: Caller, id: PathId) -> ApiResult {
     let _turn = state.edit_groups().await;
     let policy = stored(&state, &id).await?;
     let attached = groups_of(policy.id, &state.store.group_policies().await?);
     let groups = state.store.groups().await?;
     let names = groups.into_iter().filter(|group| attached.contains(&group.id)).map(|group| group.definition.name);
     let names: Vec<String> = names.collect();
-    state.runtime.execute(Command::DeletePolicy(policy.id)).await?;
+    state.execute(&caller, Command::DeletePolicy(policy.id)).await?;
     Ok(Success::message(match names[..] {
         [] => messages::POLICY_DELETED,
         _ => messages::POLICY_DELETED_DETACHED.with(names.len()).with(names.join(", ")),
     }))
 }
 
+/// Describes a [`PolicyLink`].
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "describes an answer")]
+struct LinkMembers {
+    policy_id: i64,
+    /// Lower is asked first.
+    priority: i64,
+    is_active: bool,
+}
+
 /// A group's link as the API shows it.
-#[derive(Serialize)]
-struct LinkBody<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupPolicy")]
+pub(super) struct LinkBody<'a> {
     #[serde(flatten)]
+    #[schemars(with = "LinkMembers")]
     link: PolicyLink,
     /// The policy itself.
     policy: PolicyBody<'a>,
@@ -136,7 +161,7 @@ pub(super) async fn of_group(state: web::Data<AdminState>, id: PathId) -> ApiRes
 }
 
 /// `PUT /api/groups/{id}/policies`: these and no others.
-pub(super) async fn attach(state: web::Data<AdminState>, id: PathId, body: ListBody) -> ApiResult {
+pub(super) async fn attach(state: web::Data<AdminState>, caller: Caller, id: PathId, body: ListBody) -> ApiResult {
     let links = links(body.into_fields("policies")?)?;
     let _turn = state.edit_groups().await;
     let group = state.group(id.0).await?;
@@ -158,7 +183,7 @@ pub(super) async fn attach(state: web::Data<AdminState>, id: PathId, body: ListB
     if !problems.is_empty() {
         return Err(ApiError::fields(ErrorCode::ValidationFailed, problems));
     }
-    state.runtime.execute(Command::SetGroupPolicies(group.id, links)).await?;
+    state.execute(&caller, Command::SetGroupPolicies(group.id, links)).await?;
     shown_links(&state, group.id).await
 }
 

@@ -56,7 +56,7 @@ pub(super) async fn evaluate(state: web::Data<AdminState>, body: JsonBody) -> Ap
     let filtered = filtered(&asked, &model);
     if filtered["allowed"] == false {
         return Success::data(&json!({
-            "class": null, "decided_by": null, "rules": [], "key": {"action": "none"},
+            "class": null, "decided_by": null, "rules": [], "key": {"action": "none", "duration": null},
             "request": {"action": "refuse"},
             "client": {"gets": "refusal", "status": 403, "code": "MODEL_NOT_ALLOWED"},
             "model_filter": filtered, "rate_limits": limits(&asked),
@@ -64,8 +64,8 @@ pub(super) async fn evaluate(state: web::Data<AdminState>, body: JsonBody) -> Ap
     }
     let Some(attempt) = attempt else {
         return Success::data(&json!({
-            "class": null, "decided_by": null, "rules": [], "key": {"action": "none"},
-            "request": {"action": "send"}, "client": {"gets": "answer"},
+            "class": null, "decided_by": null, "rules": [], "key": {"action": "none", "duration": null},
+            "request": {"action": "send"}, "client": {"gets": "answer", "status": null},
             "model_filter": filtered, "rate_limits": limits(&asked),
         }));
     };

@@ -11,23 +11,27 @@ use gpt_load_schema::{
     store::KeyCounts,
     time::Timestamp,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::json;
 
 use super::{
     AdminState,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     groups::PathId,
     guard_view::EpisodeBody,
     key_object::time,
     messages,
+    openapi::types::{KeyStateWord, Time},
     query::{PageBody, Paging, Params},
 };
 use crate::upstream::{balance::UpstreamState, breaker::Circuit};
 
-#[derive(Serialize)]
-struct PoolBody<'a> {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Pool")]
+pub(super) struct PoolBody<'a> {
     group_id: i64,
     counts: CountsBody,
     resting: u64,
@@ -35,13 +39,15 @@ struct PoolBody<'a> {
     held: usize,
     in_flight: u64,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     next_return: Option<Timestamp>,
     guard: Vec<EpisodeBody<'a>>,
     upstreams: Vec<UpstreamBody<'a>>,
     keys: PageBody<PooledKey>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "KeyCounts")]
 struct CountsBody {
     total: i64,
     pending: i64,
@@ -51,21 +57,25 @@ struct CountsBody {
     invalid: i64,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "UpstreamState")]
 struct UpstreamBody<'a> {
     url: &'a str,
     weight: u32,
+    /// `closed`, `open`, `probing`.
     circuit: &'static str,
     consecutive_faults: u32,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     next_probe_at: Option<Timestamp>,
 }
 
 /// A key in a pool. Its value is masked: whoever may see values asks for the key itself.
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
 struct PooledKey {
     id: i64,
     key: String,
+    #[schemars(with = "KeyStateWord")]
     state: &'static str,
     in_flight: u32,
     weight: i32,
@@ -74,8 +84,10 @@ struct PooledKey {
     consecutive_failures: i32,
     last_class: Option<String>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     resting_until: Option<Timestamp>,
     #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
     next_return: Option<Timestamp>,
 }
 
@@ -106,9 +118,9 @@ pub(super) async fn show(state: web::Data<AdminState>, id: PathId, params: Param
 }
 
 /// `POST /api/groups/{id}/pool/accept`: what the pool guard holds back takes effect.
-pub(super) async fn accept(state: web::Data<AdminState>, id: PathId) -> ApiResult {
+pub(super) async fn accept(state: web::Data<AdminState>, caller: Caller, id: PathId) -> ApiResult {
     let group = standard_group(&state, id).await?;
-    match state.runtime.execute(Command::AcceptHeld(group.id)).await? {
+    match state.execute(&caller, Command::AcceptHeld(group.id)).await? {
         Reply::Changed { count, .. } => Success::data(&json!({"accepted_count": count})),
         _ => Err(ApiError::new(ErrorCode::InternalServerError)),
     }

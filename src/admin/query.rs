@@ -8,6 +8,7 @@ use std::{
 
 use actix_web::{FromRequest, HttpRequest, dev::Payload};
 use gpt_load_schema::{ids::GroupId, key::KeyState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
@@ -111,13 +112,14 @@ impl Paging {
 }
 
 /// One page of a list, as the API shows it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
+#[schemars(inline)]
 pub(super) struct PageBody<T> {
     items: Vec<T>,
     pagination: Pagination,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, JsonSchema, Serialize)]
 struct Pagination {
     page: i64,
     page_size: i64,

@@ -9,13 +9,14 @@ use gpt_load_schema::ids::GroupId;
 use super::{
     AdminState,
     body::{Fields, JsonBody},
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::ApiError,
     messages,
 };
 
 /// Gives groups their positions, all or none.
-pub(super) async fn reorder(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn reorder(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let mut body = body.0;
     let positions = positions(&mut body)?;
     let _turn = state.edit_groups().await;
@@ -23,7 +24,7 @@ pub(super) async fn reorder(state: web::Data<AdminState>, body: JsonBody) -> Api
     if let Some((at, (id, _))) = positions.iter().enumerate().find(|(_, (id, _))| !known.contains(id)) {
         return Err(ApiError::invalid(format!("items[{at}].id"), messages::REORDER_UNKNOWN.with(id)));
     }
-    state.runtime.execute(Command::ReorderGroups(positions)).await?;
+    state.execute(&caller, Command::ReorderGroups(positions)).await?;
     Ok(Success::message(messages::GROUPS_REORDERED))
 }
 

@@ -5,49 +5,73 @@ use std::collections::BTreeMap;
 use actix_web::{HttpRequest, web};
 use gpt_load_actors::commands::Command;
 use gpt_load_schema::settings::{self, Category, DYNAMIC, Declaration, Language, Problem, Rule, Settings};
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{
     AdminState,
     body::JsonBody,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode, FieldError},
     locale::{Text, language_of},
     messages,
+    openapi::types::SettingValue,
 };
 
-#[derive(Serialize)]
-struct CategoryBody {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "SettingCategory")]
+pub(super) struct CategoryBody {
     category_name: &'static str,
     settings: Vec<SettingBody>,
 }
 
-#[derive(Serialize)]
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "Setting")]
 struct SettingBody {
     key: &'static str,
     name: &'static str,
+    #[schemars(with = "SettingValue")]
     value: Value,
+    default_value: &'static str,
+    description: &'static str,
+    category: &'static str,
+    required: bool,
+    #[serde(flatten)]
+    form: FormBody,
+}
+
+// What a form has to know of a setting. No doc comment: it would describe whatever this is part of.
+#[derive(JsonSchema, Serialize)]
+struct FormBody {
+    /// `int`, `bool`, `string`.
     #[serde(rename = "type")]
     kind: &'static str,
-    default_value: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     min_value: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     max_value: Option<i64>,
+    /// The only values there are; absent when others are taken too.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     values: &'static [&'static str],
-    description: &'static str,
-    category: &'static str,
-    required: bool,
+    /// `s`, `ms`, `min`, `days`, `%`; absent when there is none.
+    #[serde(skip_serializing_if = "str::is_empty")]
+    unit: &'static str,
+    /// Whether the value is or holds a secret, to be hidden on screens.
+    is_secret: bool,
 }
 
-#[derive(Serialize)]
-struct OptionBody {
+#[derive(JsonSchema, Serialize)]
+#[schemars(rename = "GroupConfigOption")]
+pub(super) struct OptionBody {
     key: &'static str,
     name: &'static str,
     description: &'static str,
+    #[schemars(with = "SettingValue")]
     default_value: Value,
+    #[serde(flatten)]
+    form: FormBody,
 }
 
 /// Every setting with its value, by category.
@@ -66,7 +90,7 @@ pub(super) async fn all(state: web::Data<AdminState>, request: HttpRequest) -> A
 }
 
 /// Stores the settings of the body, all or none.
-pub(super) async fn save(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn save(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let mut rows = BTreeMap::new();
     let mut problems = Vec::new();
     for (key, value) in body.0.into_members() {
@@ -81,7 +105,7 @@ pub(super) async fn save(state: web::Data<AdminState>, body: JsonBody) -> ApiRes
         return Err(refusal(&problems));
     }
     if !rows.is_empty() {
-        state.runtime.execute(Command::PutSettings(rows)).await?;
+        state.execute(&caller, Command::PutSettings(rows)).await?;
     }
     Ok(Success::message(messages::SETTINGS_SAVED))
 }
@@ -97,6 +121,7 @@ pub(super) async fn group_options(state: web::Data<AdminState>, request: HttpReq
             name: declaration.name.get(language),
             description: declaration.description.get(language),
             default_value: settings.get(declaration.key).unwrap_or(Value::Null),
+            form: form_body(declaration),
         })
         .collect();
     Success::data(&options)
@@ -107,14 +132,22 @@ fn setting_body(declaration: &Declaration, settings: &Settings, language: Langua
         key: declaration.key,
         name: declaration.name.get(language),
         value: settings.get(declaration.key).unwrap_or(Value::Null),
-        kind: declaration.kind.as_str(),
         default_value: declaration.default,
-        min_value: declaration.min,
-        max_value: declaration.max,
-        values: declaration.values,
         description: declaration.description.get(language),
         category: declaration.category.name().get(language),
         required: declaration.required,
+        form: form_body(declaration),
+    }
+}
+
+fn form_body(declaration: &Declaration) -> FormBody {
+    FormBody {
+        kind: declaration.kind.as_str(),
+        min_value: declaration.min,
+        max_value: declaration.max,
+        values: declaration.values,
+        unit: declaration.unit,
+        is_secret: declaration.secret,
     }
 }
 

@@ -9,10 +9,13 @@ use std::{
 use actix_web::HttpRequest;
 use arc_swap::ArcSwapOption;
 use gpt_load_actors::{
+    commands::{Command, CommandError, Reply},
     routing::{GroupRoute, RoutingTable, SettingsSource},
     runtime::Runtime,
 };
 use gpt_load_schema::{
+    access::Role,
+    audit::{Actor, ActorKind, Deed, Ending, Outcome, Subject},
     group::Group,
     ids::GroupId,
     secret::Secret,
@@ -22,11 +25,14 @@ use gpt_load_schema::{
     validate::UpstreamPolicy,
 };
 use ipnet::IpNet;
+use serde_json::{Value, json};
 use tokio::sync::{Mutex, MutexGuard};
 
 use super::{
     auth::AuthKey,
+    caller::{Caller, RequestId},
     error::{ApiError, ErrorCode},
+    failure_notes::FailureNotes,
     messages,
     secret_strength::{Flaw, flaws},
     throttle::FailureLimit,
@@ -80,6 +86,7 @@ pub struct AdminState {
     management_key_flaws: Vec<Flaw>,
     encryption_key_flaws: Vec<Flaw>,
     failures: FailureLimit,
+    failure_notes: FailureNotes,
     group_edits: Mutex<()>,
 }
 
@@ -105,6 +112,7 @@ impl AdminState {
             management_key_flaws: flaws(auth_key.expose()),
             encryption_key_flaws: flaws(""),
             failures: FailureLimit::default(),
+            failure_notes: FailureNotes::default(),
             group_edits: Mutex::new(()),
         }
     }
@@ -161,19 +169,80 @@ impl AdminState {
         &self.encryption_key_flaws
     }
 
-    /// Whether `guess` is the management key; a wrong one counts against `address`.
+    /// Who presents `guess` with `request`: the management key, or the value of an access token. `None` when it is
+    /// neither, which counts against the client's address and is noted in the audit log. The database is not asked.
     ///
     /// # Errors
-    /// `TOO_MANY_REQUESTS` while `address` has failed too often.
-    pub(super) fn try_key(&self, guess: &str, address: IpAddr, now: Instant) -> Result<bool, ApiError> {
+    /// `TOO_MANY_REQUESTS` while the address has failed too often; `UNAUTHORIZED` for a token whose time is over, which is
+    /// no guess and does not count.
+    pub(super) fn identify(
+        &self,
+        guess: &str,
+        request: &HttpRequest,
+        now: Instant,
+    ) -> Result<Option<Caller>, ApiError> {
+        let address = self.client_address(request);
         if let Some(seconds) = self.failures.refused_for(address, now) {
             return Err(ApiError::throttled(seconds));
         }
-        let matches = self.auth_key.matches(guess);
-        if !matches {
-            self.failures.record_failure(address, now);
+        let of = |kind| Actor {
+            address: address.to_string(),
+            request_id: RequestId::of(request).text(),
+            ..Actor::of_kind(kind)
+        };
+        if self.auth_key.matches(guess) {
+            let role = Role::Admin;
+            let actor = Actor { role: Some(role), ..of(ActorKind::ManagementKey) };
+            return Ok(Some(Caller { actor, role }));
         }
-        Ok(matches)
+        // Whoever does not know the lookup key cannot choose a hash, so that comparing it tells nothing by its time.
+        let Some(known) = self.runtime.tokens().find(&self.store.lookup_hash(guess)) else {
+            self.failures.record_failure(address, now);
+            self.note_failure(of(ActorKind::Unknown), request.path(), now);
+            return Ok(None);
+        };
+        let (token, at) = (&known.token, Timestamp::now());
+        if !token.is_valid(at) {
+            return Err(ApiError::saying(ErrorCode::Unauthorized, messages::TOKEN_EXPIRED));
+        }
+        self.runtime.tokens().used(&known, at);
+        let role = token.definition.role;
+        let name = token.definition.name.clone();
+        let actor = Actor { token: Some(token.id), name, role: Some(role), ..of(ActorKind::Token) };
+        Ok(Some(Caller { actor, role }))
+    }
+
+    fn note_failure(&self, actor: Actor, path: &str, now: Instant) {
+        let Some(untold) = self.failure_notes.admit(now) else { return };
+        let after = if untold > 0 { json!({"further_failures": untold}) } else { Value::Null };
+        let subject = Subject { name: path.to_owned(), ..Subject::of_kind("management_api") };
+        let deed = Deed { actor, action: "auth.failed", subject, at: Timestamp::now() };
+        self.runtime.audit().record(deed, Ending { outcome: Outcome::Refused, ..Ending::done(after) });
+    }
+
+    /// Carries out a management write for `caller`, and notes it in the audit log.
+    pub(super) async fn execute(&self, caller: &Caller, command: Command) -> Result<Reply, CommandError> {
+        self.runtime.execute_for(caller.actor.clone(), command).await
+    }
+
+    /// Does something for `caller` that is no [`Command`], between two notes in the audit log; `tell` says what came of it.
+    pub(super) async fn audited<T>(
+        &self,
+        caller: &Caller,
+        action: &'static str,
+        subject: Subject,
+        doing: impl Future<Output = Result<T, ApiError>>,
+        tell: impl FnOnce(&T) -> Value,
+    ) -> Result<T, ApiError> {
+        let deed = Deed { actor: caller.actor.clone(), action, subject, at: Timestamp::now() };
+        let open = self.runtime.audit().begin(deed).await?;
+        let done = doing.await;
+        let ending = match &done {
+            Ok(done) => Ending::done(tell(done)),
+            Err(error) => Ending::failed(error),
+        };
+        self.runtime.audit().end(open, ending).await;
+        done
     }
 
     /// Whose request it is.

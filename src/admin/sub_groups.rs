@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use super::{
     AdminState,
     body::{Fields, JsonBody},
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     group_object::{GroupBody, Surroundings},
@@ -81,7 +82,7 @@ pub(super) async fn all(state: web::Data<AdminState>, id: PathId) -> ApiResult {
 }
 
 /// `POST /api/groups/{id}/sub-groups`: adds members, all or none.
-pub(super) async fn add(state: web::Data<AdminState>, id: PathId, body: JsonBody) -> ApiResult {
+pub(super) async fn add(state: web::Data<AdminState>, caller: Caller, id: PathId, body: JsonBody) -> ApiResult {
     let added = decode(body.0)?;
     let _turn = state.edit_groups().await;
     let aggregate = aggregate(&state, id.0).await?;
@@ -89,12 +90,18 @@ pub(super) async fn add(state: web::Data<AdminState>, id: PathId, body: JsonBody
     check(&aggregate, &added, &groups)?;
     let members = added.into_iter().map(|input| input.member);
     let members = aggregate.sub_groups.iter().copied().chain(members).collect();
-    state.runtime.execute(Command::SetSubGroups(aggregate.id, members)).await?;
+    state.execute(&caller, Command::SetSubGroups(aggregate.id, members)).await?;
     Ok(Success::message(messages::SUB_GROUPS_ADDED))
 }
 
 /// `PUT /api/groups/{id}/sub-groups/{subGroupId}/weight`.
-pub(super) async fn weigh(state: web::Data<AdminState>, id: PathId, sub_id: SubId, body: JsonBody) -> ApiResult {
+pub(super) async fn weigh(
+    state: web::Data<AdminState>,
+    caller: Caller,
+    id: PathId,
+    sub_id: SubId,
+    body: JsonBody,
+) -> ApiResult {
     let mut body = body.0;
     let weight = body.integer("weight")?.ok_or_else(|| body.missing("weight"))?;
     let weight = weight_of(weight).ok_or_else(|| ApiError::invalid("weight", messages::SUB_GROUP_WEIGHT))?;
@@ -102,12 +109,12 @@ pub(super) async fn weigh(state: web::Data<AdminState>, id: PathId, sub_id: SubI
     let mut aggregate = aggregate(&state, id.0).await?;
     let member = aggregate.sub_groups.iter_mut().find(|member| member.group_id == sub_id.0);
     member.ok_or_else(no_member)?.weight = weight;
-    state.runtime.execute(Command::SetSubGroups(aggregate.id, aggregate.sub_groups)).await?;
+    state.execute(&caller, Command::SetSubGroups(aggregate.id, aggregate.sub_groups)).await?;
     Ok(Success::message(messages::SUB_GROUP_WEIGHT_SAVED))
 }
 
 /// `DELETE /api/groups/{id}/sub-groups/{subGroupId}`.
-pub(super) async fn remove(state: web::Data<AdminState>, id: PathId, sub_id: SubId) -> ApiResult {
+pub(super) async fn remove(state: web::Data<AdminState>, caller: Caller, id: PathId, sub_id: SubId) -> ApiResult {
     let _turn = state.edit_groups().await;
     let aggregate = aggregate(&state, id.0).await?;
     let (gone, left): (Vec<_>, Vec<_>) =
@@ -115,7 +122,7 @@ pub(super) async fn remove(state: web::Data<AdminState>, id: PathId, sub_id: Sub
     if gone.is_empty() {
         return Err(no_member());
     }
-    state.runtime.execute(Command::SetSubGroups(aggregate.id, left)).await?;
+    state.execute(&caller, Command::SetSubGroups(aggregate.id, left)).await?;
     Ok(Success::message(messages::SUB_GROUP_REMOVED))
 }
 

@@ -2,11 +2,15 @@
 
 use actix_web::web;
 use gpt_load_actors::tasks::Task;
-use gpt_load_schema::time::Timestamp;
+use gpt_load_schema::{
+    audit::{Deed, Ending, Subject},
+    time::Timestamp,
+};
 use serde_json::{Map, Value, json};
 
 use super::{
     AdminState,
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     messages,
@@ -26,10 +30,20 @@ pub(super) async fn status(state: web::Data<AdminState>) -> ApiResult {
 }
 
 /// `POST /api/tasks/cancel`: asks the running task to end. It ends by itself soon after, as failed, with what it brought.
-pub(super) async fn cancel(state: web::Data<AdminState>) -> ApiResult {
-    let task = state.runtime.tasks().cancel(Timestamp::now());
+pub(super) async fn cancel(state: web::Data<AdminState>, caller: Caller) -> ApiResult {
+    let at = Timestamp::now();
+    let task = state.runtime.tasks().cancel(at);
     let task = task.ok_or_else(|| ApiError::saying(ErrorCode::NoTaskRunning, messages::NO_TASK_RUNNING))?;
+    // Noted afterwards: the end of a task does not wait for a database that the task keeps busy.
+    let subject = Subject { name: task.group.clone(), ..Subject::of_kind("task") };
+    let deed = Deed { actor: caller.actor, action: "task.cancel", subject, at };
+    state.runtime.audit().record(deed, Ending::done(started(&task)));
     Success::data(&body(&task))
+}
+
+/// What the audit log is told of a task.
+pub(super) fn started(task: &Task) -> Value {
+    json!({"task_type": task.kind.as_str(), "total": task.total})
 }
 
 /// A task as the API shows it.

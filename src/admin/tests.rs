@@ -1,5 +1,6 @@
 //! The routes against a real store and running actors.
 
+mod audit;
 mod auth;
 mod copy;
 mod dashboard;
@@ -14,9 +15,12 @@ mod key_tasks;
 mod keys;
 mod legacy;
 mod logs;
+mod openapi;
 mod policies;
 mod pool;
+mod roles;
 mod settings;
 mod sub_groups;
 mod support;
+mod tokens;
 mod validation;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::web;
 use gpt_load_actors::validation::{Increment, Ran, Report, Tally};
 use gpt_load_schema::{
+    audit::Subject,
     group::GroupType,
     key::KeyState,
     store::{KeyCounts, ValidationFilter},
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use super::{
     AdminState,
     body::{Fields, JsonBody},
+    caller::Caller,
     envelope::{ApiResult, Success},
     error::{ApiError, ErrorCode},
     groups::PathId,
@@ -30,7 +32,7 @@ const TIME: (Duration, Duration) = (Duration::from_secs(10 * 60), Duration::from
 const MAX_CONCURRENCY: i64 = 10_000;
 
 /// `POST /api/keys/validate-group`: starts the task.
-pub(super) async fn group(state: web::Data<AdminState>, body: JsonBody) -> ApiResult {
+pub(super) async fn group(state: web::Data<AdminState>, caller: Caller, body: JsonBody) -> ApiResult {
     let mut body = body.0;
     let id = key_input::group_id(&mut body)?;
     let word = body.string("status")?.filter(|word| !word.is_empty());
@@ -51,19 +53,28 @@ pub(super) async fn group(state: web::Data<AdminState>, body: JsonBody) -> ApiRe
         let text = messages::NO_KEYS_TO_VALIDATE_ON_AGGREGATE;
         return Err(ApiError::field(ErrorCode::BadRequest, "group_id", text));
     }
-    let task = state.runtime.validation().validate_group(id, wanted, concurrency.map(size))?;
+    let subject = Subject::group(id, &group.definition.name);
+    let start = async { Ok(state.runtime.validation().validate_group(id, wanted, concurrency.map(size))?) };
+    let task = state.audited(&caller, "task.start", subject, start, tasks::started).await?;
     Success::data(&tasks::body(&task))
 }
 
 /// `POST /api/validation/groups/{id}`: validates the newer keys of a group; more than 1,000 of them as a task.
-pub(super) async fn increment(state: web::Data<AdminState>, id: PathId, body: Result<JsonBody, ApiError>) -> ApiResult {
+pub(super) async fn increment(
+    state: web::Data<AdminState>,
+    caller: Caller,
+    id: PathId,
+    body: Result<JsonBody, ApiError>,
+) -> ApiResult {
     let increment = read(body, TIME.0)?;
     let group = state.group(id.0).await?;
     if group.definition.group_type == GroupType::Aggregate {
         let text = messages::NO_KEYS_TO_VALIDATE_ON_AGGREGATE;
         return Err(ApiError::field(ErrorCode::BadRequest, "id", text));
     }
-    match state.runtime.validation().incremental(&[group.id], &increment).await? {
+    let subject = Subject::group(group.id, &group.definition.name);
+    let run = async { Ok(state.runtime.validation().incremental(&[group.id], &increment).await?) };
+    match state.audited(&caller, "validation.run", subject, run, told).await? {
         Ran::Task(task) => Success::data(&tasks::body(&task)),
         Ran::Done(reports) => {
             let report = reports.first().ok_or_else(|| ApiError::new(ErrorCode::NotFound))?;
@@ -73,12 +84,17 @@ pub(super) async fn increment(state: web::Data<AdminState>, id: PathId, body: Re
 }
 
 /// `POST /api/validation/groups`: the same over all groups that have keys of their own.
-pub(super) async fn increment_all(state: web::Data<AdminState>, body: Result<JsonBody, ApiError>) -> ApiResult {
+pub(super) async fn increment_all(
+    state: web::Data<AdminState>,
+    caller: Caller,
+    body: Result<JsonBody, ApiError>,
+) -> ApiResult {
     let increment = read(body, TIME.1)?;
     let groups = state.store.groups().await?;
     let standard = groups.iter().filter(|group| group.definition.group_type == GroupType::Standard);
     let ids: Vec<_> = standard.map(|group| group.id).collect();
-    match state.runtime.validation().incremental(&ids, &increment).await? {
+    let run = async { Ok(state.runtime.validation().incremental(&ids, &increment).await?) };
+    match state.audited(&caller, "validation.run", Subject::of_kind("group"), run, told).await? {
         Ran::Task(task) => Success::data(&tasks::body(&task)),
         Ran::Done(reports) => {
             let mut sum = Tally::default();
@@ -118,6 +134,18 @@ pub(super) async fn history(state: web::Data<AdminState>, id: PathId, params: Pa
             "validation_rate": rate,
         },
     }))
+}
+
+/// What the audit log is told of a run.
+fn told(ran: &Ran) -> Value {
+    match ran {
+        Ran::Task(task) => tasks::started(task),
+        Ran::Done(reports) => {
+            let mut sum = Tally::default();
+            reports.iter().for_each(|report| sum += report.tally);
+            json!({"groups": reports.len(), "keys": sum.total, "validated": sum.validated(), "successful": sum.successful})
+        }
+    }
 }
 
 /// Whatever is wrong with the body of an incremental run is a bad request.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gpt_load_schema::{
-    store::{Hour, Requests},
+    store::{Hour, RECENT_SPAN, Requests},
     time::Timestamp,
 };
 
@@ -12,7 +12,17 @@ pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 
 /// The begin of the hour that `now` is in.
 pub(super) fn hour_of(now: Timestamp) -> Timestamp {
-    let length = i64::try_from(HOUR.as_millis()).unwrap_or(i64::MAX);
+    begin_of(now, HOUR)
+}
+
+/// The end of the ten seconds that `now` is in: recent requests are told for times that end there, so up to ten seconds of
+/// such a time are still to come.
+pub(super) fn recent_end(now: Timestamp) -> Timestamp {
+    begin_of(now, RECENT_SPAN) + RECENT_SPAN
+}
+
+fn begin_of(now: Timestamp, length: Duration) -> Timestamp {
+    let length = i64::try_from(length.as_millis()).unwrap_or(i64::MAX);
     Timestamp(now.0.div_euclid(length) * length)
 }
 
@@ -32,6 +42,13 @@ mod tests {
         let cases = [(0, 0), (1, 0), (hour - 1, 0), (hour, hour), (-1, -hour)];
         for (now, begin) in cases {
             assert_eq!(hour_of(Timestamp(now)), Timestamp(begin), "{now}");
+        }
+    }
+
+    #[test]
+    fn recent_times_end_with_their_ten_seconds() {
+        for (now, end) in [(0, 10_000), (9_999, 10_000), (10_000, 20_000)] {
+            assert_eq!(recent_end(Timestamp(now)), Timestamp(end), "{now}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueHint};
-use gpt_load_schema::{channel::Channel, key::KeyState, secret::Secret};
+use gpt_load_schema::{access::Role, channel::Channel, key::KeyState, secret::Secret};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -62,14 +62,23 @@ pub enum Command {
     /// Groups of a running node
     #[command(subcommand)]
     Groups(GroupsCommand),
+    /// Access tokens of a running node's management API
+    #[command(subcommand)]
+    Tokens(TokensCommand),
     /// Prove the keys of a file with a real, cheap call each; needs no node
     ValidateKeys(ValidateArgs),
     /// Show the effective configuration with the origin of each value, secrets masked
     Config(ConfigArgs),
+    /// Print the OpenAPI document of the management API; needs no node
+    Openapi,
     /// Take over the database of an older GPT-Load, which a start of the node does as well; or undo that
     Takeover(TakeoverArgs),
     /// Bring another, older GPT-Load's groups, keys, settings and logs into this installation; the node must not run
     Import(ImportFromArgs),
+    /// Encrypt, decrypt, or change the key of, the configured database; the node must not run
+    MigrateKeys(MigrateKeysArgs),
+    /// Encrypt what the database stores under a fresh data key, by the node that runs or in its absence; ENCRYPTION_KEY stays
+    RotateDataKey(NodeArgs),
     /// Ask whether the node is alive; made for container health checks
     Health(HealthArgs),
     /// Show keys and requests of the default group
@@ -104,6 +113,43 @@ pub enum GroupsCommand {
     List(NodeArgs),
     /// Show one group in full
     Show(GroupArgs),
+}
+
+/// What to do with access tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokensCommand {
+    /// Show all access tokens; their values are known to nobody any more
+    List(NodeArgs),
+    /// Make an access token and print its value, this once
+    Create(TokenCreateArgs),
+    /// Delete an access token; its access ends at once
+    Delete(TokenDeleteArgs),
+}
+
+/// `tokens create`.
+#[derive(Args, Debug)]
+pub struct TokenCreateArgs {
+    /// Name, unique among the tokens
+    pub name: String,
+    /// What its holder may do: viewer (read everything except secrets) or admin (everything)
+    #[arg(long, default_value = "viewer", value_parser = role)]
+    pub role: Role,
+    /// Moment from which on it opens nothing, in RFC 3339, such as 2027-01-31T00:00:00Z [default: never]
+    #[arg(long, value_name = "TIME")]
+    pub expires_at: Option<String>,
+    /// Which node
+    #[command(flatten)]
+    pub node: NodeArgs,
+}
+
+/// `tokens delete`.
+#[derive(Args, Debug)]
+pub struct TokenDeleteArgs {
+    /// Name or id of the token
+    pub token: String,
+    /// Which node
+    #[command(flatten)]
+    pub node: NodeArgs,
 }
 
 /// One group.
@@ -277,6 +323,23 @@ pub struct ImportFromArgs {
     pub leave_unreadable: bool,
 }
 
+/// `migrate-keys`: the new key alone enables encryption, the one in force alone disables it, both change the key.
+#[derive(Args, Debug, Default)]
+pub struct MigrateKeysArgs {
+    /// File that holds the key in force; `-` = a line of standard input [default: MIGRATE_KEYS_FROM of the environment]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "from")]
+    pub from_file: Option<PathBuf>,
+    /// File that holds the new key; `-` = a line, or the next one, of standard input [default: MIGRATE_KEYS_TO]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "to")]
+    pub to_file: Option<PathBuf>,
+    /// The key in force itself; as an argument other users of the machine can see it, so prefer a file or the variable
+    #[arg(long, value_name = "KEY", value_parser = secret)]
+    pub from: Option<Secret>,
+    /// The new key itself; the same holds for it
+    #[arg(long, value_name = "KEY", value_parser = secret)]
+    pub to: Option<Secret>,
+}
+
 /// `health`.
 #[derive(Args, Debug)]
 pub struct HealthArgs {
@@ -290,6 +353,10 @@ pub struct HealthArgs {
 
 fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
     Ok(Secret::from(text))
+}
+
+fn role(text: &str) -> Result<Role, String> {
+    Role::from_word(text).ok_or_else(|| "roles are viewer and admin".to_owned())
 }
 
 fn first_state(text: &str) -> Result<KeyState, String> {
@@ -329,6 +396,9 @@ mod tests {
             "keys validate --group default --status invalid --concurrency 50 --url http://127.0.0.1:3001",
             "groups list -q",
             "groups show default",
+            "tokens list",
+            "tokens create ci --role admin --expires-at 2027-01-31T00:00:00Z --json",
+            "tokens delete ci",
             "validate-keys - --channel openai",
             "validate-keys keys.txt --channel gemini --upstream http://127.0.0.1:1 --model m --concurrency 50 --timeout 5",
             "config --write-docs",
@@ -337,6 +407,10 @@ mod tests {
             "import --from ./old.db",
             "import --from ./old.db --encryption-key-file key --leave-unreadable -q",
             "import --from ./old.db --encryption-key secret",
+            "migrate-keys --from old --to new",
+            "migrate-keys --from-file - --to-file - -q",
+            "rotate-data-key",
+            "rotate-data-key --url http://127.0.0.1:3001 --json",
             "health --ready",
             "stats",
             "blacklist",
@@ -363,9 +437,11 @@ mod tests {
             ("keys delete default --all --id 1", ErrorKind::ArgumentConflict),
             ("validate-keys keys.txt", ErrorKind::MissingRequiredArgument),
             ("validate-keys keys.txt --channel cohere", ErrorKind::ValueValidation),
+            ("tokens create ci --role root", ErrorKind::ValueValidation),
             ("stats --auth-key secret", ErrorKind::UnknownArgument),
             ("takeover --rollback --leave-unreadable", ErrorKind::ArgumentConflict),
             ("import", ErrorKind::MissingRequiredArgument),
+            ("migrate-keys --to a --to-file b", ErrorKind::ArgumentConflict),
             ("fly", ErrorKind::InvalidSubcommand),
         ] {
             let parsed = Cli::try_parse_from(std::iter::once("gpt-load").chain(line.split(' ')));

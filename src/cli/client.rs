@@ -114,6 +114,14 @@ impl NodeClient {
         self.enveloped(self.send(&Method::POST, path, &[], Some(body)).await?).await
     }
 
+    /// `data` of a `DELETE`; null when the answer has none.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub(super) async fn delete(&self, path: &str) -> Result<Value, CallError> {
+        self.enveloped(self.send(&Method::DELETE, path, &[], None).await?).await
+    }
+
     /// Status and JSON of a route whose answers have no envelope.
     ///
     /// # Errors

@@ -5,7 +5,10 @@ use std::path::Path;
 use serde_json::json;
 
 use super::{args::ConfigArgs, exit::CliError, report::Report};
-use crate::config::{Config, Loaded, docs, effective_json, effective_text, process_environment};
+use crate::{
+    admin::openapi,
+    config::{Config, Loaded, docs, effective_json, effective_text, process_environment},
+};
 
 /// Shows the effective configuration, or writes the documents made from the declarations.
 ///
@@ -41,8 +44,11 @@ fn write_docs(root: &Path) -> Result<Report, CliError> {
             CliError::usage("this folder is no checkout of the source").advise("Run it at the root of the repository.")
         );
     }
-    docs::write(root).map_err(|error| CliError::failure(format!("a document cannot be written: {error}")))?;
-    let paths: Vec<&str> = docs::files().iter().map(|(path, _)| *path).collect();
+    let failed = |error| CliError::failure(format!("a document cannot be written: {error}"));
+    docs::write(root).map_err(failed)?;
+    std::fs::write(root.join(openapi::FILE), openapi::text()).map_err(failed)?;
+    let configuration = docs::files();
+    let paths: Vec<&str> = configuration.iter().map(|(path, _)| *path).chain([openapi::FILE]).collect();
     Ok(Report::success(format!("written: {}", paths.join(", ")), json!({ "written": paths })))
 }
 
@@ -72,5 +78,6 @@ mod tests {
         std::fs::write(folder.path().join("Cargo.toml"), "").unwrap();
         assert_eq!(write_docs(folder.path()).unwrap().exit, Exit::Success);
         assert!(folder.path().join(".env.example").is_file());
+        assert!(folder.path().join(openapi::FILE).is_file());
     }
 }

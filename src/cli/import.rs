@@ -27,7 +27,8 @@ pub(super) async fn run(args: &ImportFromArgs, quiet: bool) -> Result<Report, Cl
     };
     let key = key.filter(|key| !key.expose().is_empty()).or_else(|| config.encryption_key.clone());
     let _claim = Claim::of(config.database(), &config.node_name).await.map_err(failed)?;
-    let store = Store::open(config.database(), config.encryption_key.as_ref()).await.map_err(failed)?;
+    let (current, previous) = (config.encryption_key.as_ref(), config.encryption_key_previous.as_ref());
+    let store = Store::open_changing(config.database(), current, previous).await.map_err(failed)?;
     // The node that leads next begins above this one.
     let writer = store.writer(store.epoch().await.map_err(failed)?.saturating_add(1));
     let options = TakeoverOptions { leave_unreadable: args.leave_unreadable };

@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! [`args`] is the command tree. `serve` hands over to the node; `takeover` and `import` work on the node's database while
-//! it does not run; the other commands are clients: of a running node (`access` finds it, `client` talks to it) or, for
+//! [`args`] is the command tree. `serve` hands over to the node; `takeover`, `import` and `migrate-keys` work on the node's database while
+//! it does not run, `rotate-data-key` whether it runs or not; the other commands are clients: of a running node (`access` finds it, `client` talks to it) or, for
 //! `validate-keys`, of a provider. Each command makes a
 //! [`report::Report`] or fails with an [`exit::CliError`]; this file prints either and ends the process accordingly.
 
@@ -9,6 +9,7 @@ mod access;
 pub mod args;
 mod client;
 mod config;
+mod encryption;
 pub mod exit;
 mod groups;
 mod import;
@@ -20,6 +21,7 @@ pub mod panic_hook;
 mod progress;
 pub mod report;
 mod takeover;
+mod tokens;
 mod validate;
 
 #[cfg(test)]
@@ -65,8 +67,13 @@ pub fn run(command: Command, output: OutputArgs) -> Result<Report, CliError> {
     match command {
         Command::Serve => serve(),
         Command::Config(args) => config::run(&args),
+        Command::Openapi => {
+            Ok(Report::success(crate::admin::openapi::text().trim_end(), crate::admin::openapi::document()))
+        }
         Command::Takeover(args) => actix_rt::System::new().block_on(takeover::run(&args, output.quiet)),
         Command::Import(args) => actix_rt::System::new().block_on(import::run(&args, output.quiet)),
+        Command::MigrateKeys(args) => actix_rt::System::new().block_on(encryption::migrate(&args, output.quiet)),
+        Command::RotateDataKey(args) => actix_rt::System::new().block_on(encryption::rotate(&args, output.quiet)),
         client => actix_rt::System::new().block_on(run_client(client, output)),
     }
 }
@@ -86,13 +93,18 @@ async fn run_client(command: Command, OutputArgs { json, quiet }: OutputArgs) ->
             let (GroupsCommand::List(args) | GroupsCommand::Show(args::GroupArgs { node: args, .. })) = &command;
             groups::run(&command, &node(args)?).await
         }
+        Command::Tokens(command) => tokens::run(&command, &node(tokens::node_of(&command))?).await,
         Command::Health(args) => node_commands::health(node(&args.node)?, args.ready).await,
         Command::Stats(args) => node_commands::stats(&node(&args)?).await,
         Command::Blacklist(args) => node_commands::blacklist(&node(&args)?).await,
         Command::ResetKeys(args) => node_commands::reset_keys(&node(&args)?).await,
-        Command::Serve | Command::Config(_) | Command::Takeover(_) | Command::Import(_) => {
-            Err(CliError::usage("this command is no client"))
-        }
+        Command::Serve
+        | Command::Config(_)
+        | Command::Openapi
+        | Command::Takeover(_)
+        | Command::Import(_)
+        | Command::MigrateKeys(_)
+        | Command::RotateDataKey(_) => Err(CliError::usage("this command is no client")),
     }
 }
 

@@ -82,11 +82,10 @@ variables! {
             "データベース内のキーを暗号化するパスフレーズ。空の場合は平文で保存します。"
         ENCRYPTION_KEY_PREVIOUS encryption_key_previous: Option<Secret> = "" {
             secrecy: Secrecy::Secret,
-            planned: true,
         }
-            "更换 ENCRYPTION_KEY 时的旧口令。"
-            "The former passphrase while ENCRYPTION_KEY is being changed."
-            "ENCRYPTION_KEY を変更する際の以前のパスフレーズ。"
+            "更换 ENCRYPTION_KEY 时的旧口令；用新口令启动一次后即可移除。"
+            "The former passphrase at the start that changes ENCRYPTION_KEY; not needed from then on."
+            "ENCRYPTION_KEY を変更する起動時に指定する以前のパスフレーズ。一度起動すれば不要です。"
         ALLOW_ANONYMOUS_PROXY allow_anonymous_proxy: bool = "false" { hot: true }
             "允许不带代理密钥的代理请求。"
             "Proxies requests that carry no proxy key."
@@ -207,7 +206,7 @@ variables! {
             "允许的来源，* 表示全部。"
             "Origins that may call; * = all."
             "許可するオリジン。* はすべてを表します。"
-        ALLOWED_METHODS allowed_methods: Vec<String> = "GET,POST,PUT,DELETE,OPTIONS" {}
+        ALLOWED_METHODS allowed_methods: Vec<String> = "GET,POST,PUT,PATCH,DELETE,OPTIONS" {}
             "允许的方法。"
             "Methods that they may use."
             "許可するメソッド。"

@@ -265,6 +265,7 @@ impl Table {
             connect_timeout: Duration::from_secs(settings.connect_timeout),
             idle_timeout: Duration::from_secs(settings.idle_conn_timeout),
             max_idle_per_host: usize::try_from(settings.max_idle_conns_per_host).unwrap_or(usize::MAX),
+            max_idle: usize::try_from(settings.max_idle_conns).unwrap_or(usize::MAX),
             proxy,
             http2: settings.upstream_http2,
             allow_link_local: self.allow_link_local,

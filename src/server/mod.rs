@@ -1,14 +1,13 @@
 //! The HTTP server: which service answers which path, and how connections are treated.
 
 pub mod cors;
-pub mod landing;
 pub mod tls;
 
 use std::{net::TcpListener, rc::Rc, sync::Arc, time::Duration};
 
 use actix_http::header::HeaderValue;
 use actix_web::{
-    App, Error, HttpResponse, HttpServer,
+    App, Error, HttpRequest, HttpResponse, HttpServer,
     body::MessageBody,
     dev::{Server, ServiceRequest, ServiceResponse},
     guard::fn_guard,
@@ -25,11 +24,15 @@ use crate::{
         entrance::PROVIDER_PREFIXES,
         state::{ProxyState, Worker},
     },
+    ui,
     upstream::Clients,
 };
 
 /// How often idle upstream connections are looked at.
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
+
+/// First segments of the paths that are the node's own.
+const OWN_PATHS: [&str; 5] = ["api", "health", "stats", "blacklist", "reset-keys"];
 
 /// How the server treats connections.
 #[derive(Clone, Debug)]
@@ -75,14 +78,16 @@ pub fn serve(
             .app_data(admin.clone())
             .service(
                 web::scope(&state.base_path)
-                    .guard(fn_guard(move |request| is_proxied(request.head().uri.path(), &prefix)))
+                    .guard(fn_guard(move |request| {
+                        is_proxied(&request.head().method, request.head().uri.path(), &prefix)
+                    }))
                     .default_service(web::to(proxy::handle)),
             )
             .service(
                 web::scope(&state.base_path)
+                    .wrap(admin::security_headers())
                     .configure(admin::configure)
-                    .route("/", web::get().to(landing::page))
-                    .default_service(web::to(proxy::handle)),
+                    .default_service(web::to(own_page)),
             )
             .wrap(Condition::new(cors.is_some(), from_fn(move |request, next| with_cors(cors.clone(), request, next))))
     })
@@ -101,14 +106,31 @@ pub fn serve(
     Ok(server.run())
 }
 
-/// Whether a path is a provider's at first sight. Such requests go straight to the data path, past the routes of the
-/// management API, whose patterns would all be tried first. What the management API says about a group at the group's own
-/// address is the one exception.
-fn is_proxied(path: &str, prefix: &str) -> bool {
+/// Whether a request is for a provider. Such requests go straight to the data path, past the routes of the management API,
+/// whose patterns would all be tried first. What the management API says about a group at the group's own address is the one
+/// exception. Of paths that tell nothing, a browser reads pages and an SDK posts to the default group.
+fn is_proxied(method: &Method, path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|path| {
         (path.starts_with("/proxy/") && !admin::is_group_form(path))
             || PROVIDER_PREFIXES.iter().any(|known| path.starts_with(known))
+            || (*method != Method::GET && *method != Method::HEAD && !is_own(path))
     })
+}
+
+/// Whether a path below the node's prefix belongs to the management API, whatever the method.
+fn is_own(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    OWN_PATHS.contains(&first) || admin::is_group_form(path)
+}
+
+/// The UI, and for whoever does not want HTML what the data path says of a path that leads nowhere.
+async fn own_page(request: HttpRequest, payload: web::Payload) -> HttpResponse {
+    let prefix = request.app_data::<Rc<Worker>>().map(|worker| worker.state.base_path.clone()).unwrap_or_default();
+    let path = request.uri().path();
+    match ui::answer::<ui::Embedded>(&request, &prefix, path.strip_prefix(prefix.as_str()).unwrap_or(path)) {
+        Some(answer) => answer,
+        None => proxy::handle(request, payload).await,
+    }
 }
 
 /// Closes upstream connections whose time is over, and forgets profiles that no group has any more, as long as the worker

@@ -38,8 +38,7 @@ pub fn changes(file: Vec<Secret>, stored: &[KeyRecord]) -> Changes {
         .filter(|key| key.value.as_ref().is_some_and(|value| !wanted.contains(value.expose())))
         .map(|key| key.id)
         .collect();
-    let known: HashSet<String> =
-        stored.iter().filter_map(|key| key.value.as_ref()).map(|value| value.expose().to_owned()).collect();
+    let known: HashSet<&str> = stored.iter().filter_map(|key| key.value.as_ref()).map(Secret::expose).collect();
     let add = file.into_iter().filter(|key| !known.contains(key.expose())).collect();
     Changes { add, remove }
 }

@@ -177,7 +177,7 @@ impl Service<ConnectInfo<Uri>> for Guarding {
             let dialed = dial::dial(&dialer.profile, &dialer.tls, dialer.destination(&uri)).await;
             let wire = dialed.map_err(|error| ConnectError::Io(error.into()))?;
             let authority = uri.authority().map_or("", |authority| authority.as_str());
-            let place = dialer.idle.place(authority, dialer.profile.max_idle_per_host);
+            let place = dialer.idle.place(authority, dialer.profile.max_idle_per_host, dialer.profile.max_idle);
             let guarded = GuardedIo::new(wire, Rc::clone(&dialer.scope), place);
             dialer.idle.watch(guarded.pooled());
             Ok(Connection::new(uri, guarded))

@@ -14,20 +14,23 @@ pub(super) trait Pooled {
 /// The connections of one client.
 #[derive(Default)]
 pub(super) struct IdleConnections {
+    /// Connections to any host that are idle.
+    all: Rc<Cell<usize>>,
     hosts: RefCell<HashMap<Box<str>, Weak<Cell<usize>>>>,
     connections: RefCell<Vec<Weak<dyn Pooled>>>,
 }
 
 impl IdleConnections {
-    /// A place for a connection to `authority`, of which at most `limit` stay open idle.
-    pub(super) fn place(&self, authority: &str, limit: usize) -> IdlePlace {
+    /// A place for a connection to `authority`, of which at most `of_host` stay open idle, and at most `of_all` of the
+    /// connections to all hosts.
+    pub(super) fn place(&self, authority: &str, of_host: usize, of_all: usize) -> IdlePlace {
         let mut hosts = self.hosts.borrow_mut();
         let count = hosts.get(authority).and_then(Weak::upgrade).unwrap_or_else(|| {
             let count = Rc::new(Cell::new(0));
             hosts.insert(authority.into(), Rc::downgrade(&count));
             count
         });
-        IdlePlace { count, limit, taken: false }
+        IdlePlace { counts: [(count, of_host), (Rc::clone(&self.all), of_all)], taken: false }
     }
 
     pub(super) fn watch(&self, connection: Weak<dyn Pooled>) {
@@ -44,18 +47,18 @@ impl IdleConnections {
     }
 }
 
-/// One connection's place among the idle ones of its host.
+/// One connection's place among the idle ones of its host and of all hosts.
 pub(super) struct IdlePlace {
-    count: Rc<Cell<usize>>,
-    limit: usize,
+    /// How many are idle, and how many may be.
+    counts: [(Rc<Cell<usize>>, usize); 2],
     taken: bool,
 }
 
 impl IdlePlace {
     /// Whether the connection may stay open idle.
     pub(super) fn take(&mut self) -> bool {
-        if !self.taken && self.count.get() < self.limit {
-            self.count.set(self.count.get() + 1);
+        if !self.taken && self.counts.iter().all(|(count, most)| count.get() < *most) {
+            self.counts.iter().for_each(|(count, _)| count.set(count.get() + 1));
             self.taken = true;
         }
         self.taken
@@ -63,7 +66,7 @@ impl IdlePlace {
 
     pub(super) fn leave(&mut self) {
         if std::mem::take(&mut self.taken) {
-            self.count.set(self.count.get() - 1);
+            self.counts.iter().for_each(|(count, _)| count.set(count.get() - 1));
         }
     }
 }
@@ -71,5 +74,23 @@ impl IdlePlace {
 impl Drop for IdlePlace {
     fn drop(&mut self) {
         self.leave();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_bounded_by_host_and_over_all_hosts() {
+        let idle = IdleConnections::default();
+        let mut places: Vec<_> = ["a", "a", "a", "b", "b", "c"].map(|host| idle.place(host, 2, 3)).into();
+        let taken: Vec<bool> = places.iter_mut().map(IdlePlace::take).collect();
+        assert_eq!(taken, [true, true, false, true, false, false]);
+        places[0].leave();
+        assert!(places[5].take(), "there is room again");
+        assert!(!places[2].take(), "not over all hosts");
+        drop(places.remove(1));
+        assert!(places[1].take(), "a connection that is gone leaves its place");
     }
 }

@@ -14,6 +14,8 @@ pub struct Profile {
     pub idle_timeout: Duration,
     /// Unused connections that stay open per worker and upstream host; connections in use are not limited.
     pub max_idle_per_host: usize,
+    /// Unused connections that stay open per worker over all upstream hosts.
+    pub max_idle: usize,
     /// The outbound proxy.
     pub proxy: Option<Arc<ProxyUrl>>,
     /// Speak HTTP/2 to https upstreams that offer it.
@@ -23,12 +25,13 @@ pub struct Profile {
 }
 
 impl Default for Profile {
-    /// 15 s to connect, 120 s idle, 50 idle connections, direct, HTTP/1.1, no link-local addresses.
+    /// 15 s to connect, 120 s idle, 50 idle connections to a host and 100 in all, direct, HTTP/1.1, no link-local addresses.
     fn default() -> Self {
         Self {
             connect_timeout: Duration::from_secs(15),
             idle_timeout: Duration::from_secs(120),
             max_idle_per_host: 50,
+            max_idle: 100,
             proxy: None,
             http2: false,
             allow_link_local: false,

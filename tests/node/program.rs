@@ -3,19 +3,24 @@
 use std::{
     fs::File,
     net::{SocketAddr, TcpListener},
-    path::Path,
-    process::{Child, Command, ExitStatus},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output},
     time::Duration,
 };
 
 use gpt_load_benches::raw::{Answer, Client};
 
-use crate::support::{PATIENCE, Request};
+use crate::support::{MARKER, PATIENCE, Request};
 
-/// A running `gpt-load`; killed when it is dropped.
+/// Bound on a start, and on a refused one. In a debug build one passphrase takes a second of a free processor to stretch, and a
+/// change of passphrases stretches three.
+const START_PATIENCE: Duration = PATIENCE.saturating_mul(5);
+
+/// A running `gpt-load`; killed when it is dropped. Then nothing that it printed, nor its arguments, may hold a marked secret.
 pub(crate) struct Program {
     child: Child,
     address: SocketAddr,
+    folder: PathBuf,
 }
 
 /// Starts `gpt-load` in `folder` with nothing of this process's environment but `env`; what it prints goes to the file
@@ -34,7 +39,7 @@ pub(crate) fn spawn(folder: &Path, env: &[(&str, &str)]) -> Program {
         .stderr(output)
         .spawn()
         .unwrap();
-    Program { child, address }
+    Program { child, address, folder: folder.to_owned() }
 }
 
 /// [`spawn`], and waits until it serves.
@@ -52,7 +57,7 @@ pub(crate) async fn start(folder: &Path, env: &[(&str, &str)]) -> Program {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, serves).await.expect("it serves");
+    tokio::time::timeout(START_PATIENCE, serves).await.expect("it serves");
     program
 }
 
@@ -61,7 +66,32 @@ pub(crate) fn output(folder: &Path) -> String {
     String::from_utf8_lossy(&std::fs::read(folder.join("output")).unwrap()).into_owned()
 }
 
+/// Runs `gpt-load` with these arguments in `folder` to its end.
+pub(crate) fn command(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_gpt-load"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(env.iter().copied())
+        .stdin(std::process::Stdio::null())
+        .output()
+        .inspect(|said| assert_unmarked(&String::from_utf8_lossy(&[&*said.stdout, &*said.stderr].concat())))
+        .unwrap()
+}
+
+/// Fails when `text` holds a marked secret, without repeating it.
+pub(crate) fn assert_unmarked(text: &str) {
+    let line = text.lines().find(|line| line.contains(MARKER)).map(|line| line.replace(MARKER, "…"));
+    assert!(line.is_none(), "a secret was printed: {line:?}");
+}
+
 impl Program {
+    /// Its arguments, as other users of the machine see them; empty where the system has no such file.
+    pub(crate) fn arguments(&self) -> String {
+        let path = format!("/proc/{}/cmdline", self.child.id());
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
@@ -88,7 +118,7 @@ impl Program {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, ending).await.expect("it ends")
+        tokio::time::timeout(START_PATIENCE, ending).await.expect("it ends")
     }
 }
 
@@ -96,5 +126,8 @@ impl Drop for Program {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            assert_unmarked(&String::from_utf8_lossy(&std::fs::read(self.folder.join("output")).unwrap_or_default()));
+        }
     }
 }

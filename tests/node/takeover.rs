@@ -2,7 +2,6 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::{Command, Output},
     time::Duration,
 };
 
@@ -17,7 +16,7 @@ use gpt_load_schema::{
 use serde_json::json;
 
 use crate::{
-    program::{output, spawn, start},
+    program::{command, output, spawn, start},
     support::{AUTH_KEY, PATIENCE, Request},
 };
 
@@ -55,18 +54,6 @@ fn old_installation(path: &Path, url: &str, count: i64) {
 
 fn database(folder: &Path) -> PathBuf {
     folder.join("data/gpt-load.db")
-}
-
-/// Runs `gpt-load` with these arguments in `folder` to its end.
-fn command(folder: &Path, arguments: &[&str], env: &[(&str, &str)]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_gpt-load"))
-        .args(arguments)
-        .current_dir(folder)
-        .env_clear()
-        .envs(env.iter().copied())
-        .stdin(std::process::Stdio::null())
-        .output()
-        .unwrap()
 }
 
 /// What an application asks with this proxy key.

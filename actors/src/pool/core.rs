@@ -20,6 +20,7 @@ use super::{
     guard::{Cause, Guard, Terms},
     inbox::{Origin, Outcome},
     memory::Texts,
+    news::News,
     shared::Shared,
     slot::Slot,
     snapshot::{RETURN_LEAD_MS, Snapshot},
@@ -55,6 +56,8 @@ pub(crate) struct PoolCore {
     outdated: bool,
     /// The outcome that is being applied, until the change that it makes takes its ticket.
     cause: Option<(KeyId, Ticket)>,
+    /// What people are to be told.
+    pub(crate) news: News,
 }
 
 impl PoolCore {
@@ -78,6 +81,7 @@ impl PoolCore {
             witness: Witness::default(),
             outdated: true,
             cause: None,
+            news: News::default(),
         };
         for slot in core.table.iter() {
             let standing = slot.standing();
@@ -188,6 +192,7 @@ impl PoolCore {
                 self.unreadable.insert(record.id);
             }
         }
+        self.news.count(added.len());
         self.table.insert(added);
         self.outdated = true;
         self.watch();
@@ -220,6 +225,7 @@ impl PoolCore {
         }
         self.shared.accounts.sweep(ids.iter().filter_map(|id| self.table.find(*id)));
         self.watch();
+        self.news.count(ids.len());
         self.outdated = true;
     }
 
@@ -274,6 +280,7 @@ impl PoolCore {
         let stored = Standing::stored(record.health.clone());
         remind(&mut self.timers, record.id, &stored);
         slot.count_failures(record.failure_count, true);
+        self.news.change(slot, &before.health, &stored.health);
         slot.publish(&stored, &mut self.texts);
         self.shared.recount(Some(before.health.state), Some(stored.health.state));
     }
@@ -405,6 +412,7 @@ impl PoolCore {
         }
         slot.count_failures(transition.failures, transition.reset_failures);
         let seen = (slot.rotation(), slot.resting_until());
+        self.news.change(slot, &before.health, &after.health);
         slot.publish(after, &mut self.texts);
         // The data path may have marked the slot before, which changed no ring.
         self.outdated |=
@@ -434,6 +442,7 @@ impl PoolCore {
                 .any(|other| other.class == one.class && other.upstream == one.upstream && other.since == one.since)
         };
         for tripped in now.iter().filter(|tripped| !is_in(&before, tripped)) {
+            self.news.guard(true, tripped);
             tracing::warn!(
                 group = self.shared.group.0,
                 class = %tripped.class,
@@ -445,6 +454,7 @@ impl PoolCore {
             );
         }
         for ended in before.iter().filter(|tripped| !is_in(&now, tripped)) {
+            self.news.guard(false, ended);
             tracing::info!(
                 group = self.shared.group.0,
                 class = %ended.class,

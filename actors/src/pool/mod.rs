@@ -17,6 +17,7 @@ mod lease;
 mod ledger;
 mod memory;
 mod model;
+pub(crate) mod news;
 mod overview;
 mod pinned;
 mod ring;

@@ -100,7 +100,7 @@ impl Pool {
     }
 }
 
-fn record(id: i64, state: KeyState) -> KeyRecord {
+pub(super) fn record(id: i64, state: KeyState) -> KeyRecord {
     KeyRecord {
         id: KeyId(id),
         group_id: GroupId(1),

@@ -19,6 +19,7 @@ use parking_lot::Mutex;
 use super::logs::LogQueue;
 use crate::{
     deltas::{Changes, DeltaQueue},
+    events::NewRows,
     journal::{Journal, Ticket},
     resources::Resources,
 };
@@ -102,6 +103,8 @@ pub(crate) struct Committer {
     resources: Arc<Resources>,
     journal: Arc<Journal>,
     unfinished: Mutex<Unfinished>,
+    /// Log rows that nobody was told of yet.
+    new_rows: Mutex<Option<NewRows>>,
     /// Held by the commit under way.
     turn: tokio::sync::Mutex<()>,
 }
@@ -123,6 +126,7 @@ impl Committer {
             resources,
             journal,
             unfinished: Mutex::default(),
+            new_rows: Mutex::default(),
             turn: Default::default(),
         })
     }
@@ -158,6 +162,11 @@ impl Committer {
     pub(crate) fn waiting(&self) -> usize {
         let unfinished: usize = self.unfinished.lock().batches.iter().map(|batch| batch.len()).sum();
         unfinished + self.logs.len() + self.deltas.len() + self.resources.len()
+    }
+
+    /// The log rows committed since this was asked last.
+    pub(crate) fn take_new_rows(&self) -> Option<NewRows> {
+        self.new_rows.lock().take()
     }
 
     /// Commits everything that waits at the moment of the call.
@@ -197,6 +206,8 @@ impl Committer {
             match stored {
                 Ok(()) => {
                     self.logs.stored(batch.logs.len());
+                    let mut rows = self.new_rows.lock();
+                    *rows = batch.logs.iter().fold(*rows, |rows, row| Some(NewRows::and(rows, row.timestamp)));
                     self.finish(&mut unfinished, &batch);
                     return Ok(batch.len());
                 }

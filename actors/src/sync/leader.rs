@@ -14,12 +14,15 @@ use gpt_load_schema::{
 
 use super::{Job, JobQueue, commit::Committer};
 use crate::{
+    audit::Audit,
     commands::{Command, CommandError, Order, Reply},
+    events::Events,
     group::{AcceptHeld, Adopt, Direct, Remove, Settle},
     groups::{Arrange, Directory, Groups, Member, Publish},
     pool::core::IdRange,
     respawn::{Gone, Link},
     tasks::Tasks,
+    tokens::Tokens,
 };
 
 /// Keys read, or added, at a time.
@@ -36,6 +39,9 @@ pub(crate) struct Leader {
     pub(crate) groups: Arc<Link<Groups>>,
     pub(crate) jobs: Arc<JobQueue>,
     pub(crate) tasks: Tasks,
+    pub(crate) audit: Arc<Audit>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) events: Events,
 }
 
 impl From<Gone> for StoreError {
@@ -49,13 +55,15 @@ impl Leader {
     pub(crate) async fn start(&self) -> StoreResult<()> {
         self.make_default_policies().await?;
         self.tasks.resume(self.store.task().await?, Timestamp::now());
-        self.reload().await
+        self.reload().await?;
+        self.resume_rotation().await
     }
 
-    /// Reads settings, groups and policies, fills the pools of groups that are new here, then publishes.
+    /// Reads settings, groups, policies and access tokens, fills the pools of groups that are new here, then publishes.
     pub(crate) async fn reload(&self) -> StoreResult<()> {
         let (groups, rows) = (self.store.groups().await?, self.store.settings().await?);
         let policies = self.active_policies().await?;
+        self.tokens.replace(self.store.access_tokens().await?);
         self.groups.ask(Arrange { groups, rows, policies }).await?;
         for member in self.directory.members().iter().filter(|member| !member.shared.is_filled()) {
             self.fill(member).await?;
@@ -77,7 +85,8 @@ impl Leader {
         for member in self.directory.members().iter() {
             self.resync(member.group.id).await?;
         }
-        self.keep_task().await
+        self.keep_task().await?;
+        self.resume_rotation().await
     }
 
     /// Deletes a few log rows past their retention and resources past their time; answers whether there may be more.
@@ -85,23 +94,27 @@ impl Leader {
         let now = Timestamp::now();
         let forgotten =
             self.committer.write(|writer| async move { writer.prune_resources(now, PRUNE_BATCH).await }).await?;
-        Ok(self.prune_logs().await? || forgotten >= u64::from(PRUNE_BATCH))
+        self.committer.write(|writer| async move { writer.prune_tallies(now).await }).await?;
+        let is_full = |deleted: u64| deleted >= u64::from(PRUNE_BATCH);
+        Ok(self.prune_logs().await? | is_full(self.prune_audit().await?) | is_full(forgotten))
+    }
+
+    async fn prune_audit(&self) -> StoreResult<u64> {
+        let days = self.directory.system().map_or(0, |settings| settings.audit_log_retention_days);
+        let Some(before) = end_of_retention(days) else { return Ok(0) };
+        self.committer.write(|writer| async move { writer.prune_audit(before, PRUNE_BATCH).await }).await
     }
 
     async fn prune_logs(&self) -> StoreResult<bool> {
         let days = self.directory.system().map_or(0, |settings| settings.request_log_retention_days);
-        if days == 0 {
-            return Ok(false);
-        }
-        let retention = DAY.saturating_mul(u32::try_from(days).unwrap_or(u32::MAX));
-        let before = Timestamp::now() - retention;
+        let Some(before) = end_of_retention(days) else { return Ok(false) };
         let deleted =
             self.committer.write(|writer| async move { writer.prune_logs(before, PRUNE_BATCH).await }).await?;
         Ok(deleted >= u64::from(PRUNE_BATCH))
     }
 
-    /// Carries out a management write.
-    pub(crate) async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
+    /// Carries out a management write, without a note in the audit log.
+    pub(super) async fn carry_out(&self, command: Command) -> Result<Reply, CommandError> {
         match command {
             Command::CreateGroup(definition) => self.create_group(&definition).await,
             Command::UpdateGroup(id, definition) => self.update_group(id, &definition).await,
@@ -141,12 +154,18 @@ impl Leader {
                 let (values, now) = (&values, Timestamp::now());
                 self.committer.write(|writer| async move { writer.put_settings(values, now).await }).await?;
                 self.show().await;
+                // A shorter retention holds from now on.
+                self.jobs.push_once(Job::Prune);
                 Ok(Reply::Done)
             }
+            Command::RotateDataKey => self.rotate_data_key().await,
             Command::CreatePolicy(definition) => self.create_policy(&definition).await,
             Command::UpdatePolicy(id, definition) => self.update_policy(id, &definition).await,
             Command::DeletePolicy(id) => self.delete_policy(id).await,
             Command::SetGroupPolicies(group, links) => self.set_group_policies(group, &links).await,
+            Command::CreateToken { definition, prefix, hash } => self.create_token(&definition, &prefix, &hash).await,
+            Command::UpdateToken(id, definition) => self.update_token(id, &definition).await,
+            Command::DeleteToken(id) => self.delete_token(id).await,
         }
     }
 
@@ -340,6 +359,14 @@ impl Leader {
         self.directory.member(group).ok_or(StoreError::NotFound("group"))
     }
 
+    /// Brings all that a group's pool knows into the database, where it has one.
+    pub(super) async fn settle_group(&self, group: GroupId) -> StoreResult<()> {
+        match self.directory.member(group) {
+            Some(member) => self.settle(&member).await,
+            None => Ok(()),
+        }
+    }
+
     /// Brings all that the group's pool knows into the database.
     async fn settle(&self, member: &Member) -> StoreResult<()> {
         member.link.ask(Settle).await?;
@@ -374,6 +401,12 @@ impl Leader {
         let records = Arc::new(keys);
         Ok(count(member.link.ask(Adopt { records, all_of, more_follow }).await?))
     }
+}
+
+/// The moment before which rows are past their retention; `None` when they are kept for ever.
+fn end_of_retention(days: u64) -> Option<Timestamp> {
+    let days = u32::try_from(days).unwrap_or(u32::MAX);
+    (days > 0).then(|| Timestamp::now() - DAY.saturating_mul(days))
 }
 
 fn count(items: usize) -> i64 {

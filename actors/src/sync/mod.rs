@@ -1,10 +1,13 @@
 //! The one writer of the database: carries out management writes in order and commits what the data path leaves behind.
 
+mod audited;
 pub(crate) mod commit;
 pub(crate) mod kept_row;
 pub(crate) mod leader;
 pub(crate) mod logs;
 mod policies;
+mod rotation;
+mod tokens;
 
 use std::{
     collections::VecDeque,
@@ -17,13 +20,14 @@ use std::{
 };
 
 use actix::{Actor, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
-use gpt_load_schema::{ids::GroupId, store::StoreError};
+use gpt_load_schema::{audit::Actor as Author, ids::GroupId, store::StoreError};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use self::leader::Leader;
 use crate::{
     commands::{Command, CommandError, Reply},
+    events::Event,
     respawn::{Lifeline, Link},
     validation::Validation,
 };
@@ -43,6 +47,11 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(5);
 const PRUNE_EVERY: Duration = Duration::from_secs(5 * 60);
 /// How often due keys are looked for; each group has a pace of its own on top.
 const VALIDATE_EVERY: Duration = Duration::from_millis(250);
+/// How often last uses of access tokens, and what waits for the audit log, are brought into the database.
+const CHORES_EVERY: Duration = Duration::from_secs(60);
+/// Time for others between two batches of a rotation, and after one that failed.
+const ROTATE_PAUSE: Duration = Duration::from_millis(10);
+const ROTATE_AGAIN: Duration = Duration::from_secs(10);
 /// Wait before a pool is compared with the database again after that failed.
 const RESYNC_AGAIN: Duration = Duration::from_secs(1);
 
@@ -54,7 +63,7 @@ pub(crate) enum Job {
     /// Fill the pools and publish the first routing table.
     Start(Answer<Result<(), StoreError>>),
     /// Carry out a management write.
-    Execute(Command, Answer<Result<Reply, CommandError>>),
+    Execute(Command, Option<Author>, Answer<Result<Reply, CommandError>>),
     /// Read settings and groups again.
     Reload(Option<Answer<Result<(), CommandError>>>),
     /// Commit everything that waits.
@@ -65,6 +74,10 @@ pub(crate) enum Job {
     KeepTask,
     /// Delete some log rows and resources whose time is over.
     Prune,
+    /// Write what waits for the audit log and last uses of access tokens.
+    Chores,
+    /// Bring some stored secrets under the latest data key.
+    Rotate,
     /// Compare a group's pool with the database.
     Resync(GroupId),
     /// Compare everything with the database.
@@ -135,13 +148,22 @@ impl Orders {
         }
     }
 
-    /// Carries out a management write.
+    /// Carries out a part of something that the audit log tells of as a whole.
     pub(crate) async fn execute(&self, command: Command) -> Result<Reply, CommandError> {
+        self.carry_out(command, None).await
+    }
+
+    /// Carries out a management write on behalf of `author`, and notes it in the audit log.
+    pub(crate) async fn execute_for(&self, author: Author, command: Command) -> Result<Reply, CommandError> {
+        self.carry_out(command, Some(author)).await
+    }
+
+    async fn carry_out(&self, command: Command, author: Option<Author>) -> Result<Reply, CommandError> {
         if self.is_stopping() {
             return Err(CommandError::NoLeader);
         }
         let (answer, reply) = oneshot::channel();
-        self.queue(Job::Execute(command, answer));
+        self.queue(Job::Execute(command, author, answer));
         reply.await.unwrap_or(Err(CommandError::NoLeader))
     }
 
@@ -249,12 +271,22 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
         Job::Start(answer) => {
             let _ = answer.send(leader.start().await);
         }
-        Job::Execute(command, answer) => {
-            let result = Box::pin(leader.execute(command)).await;
+        Job::Execute(command, author, answer) => {
+            let event = Event::of(&command);
+            let result = match author {
+                Some(author) => Box::pin(leader.execute(command, author)).await,
+                None => Box::pin(leader.carry_out(command)).await,
+            };
+            if let (Ok(_), Some(event)) = (&result, event) {
+                leader.events.tell(|| event);
+            }
             let _ = answer.send(result);
         }
         Job::Reload(answer) => {
             let result = leader.reload().await.map_err(CommandError::from);
+            if result.is_ok() {
+                leader.events.tell(|| Event::Settings);
+            }
             match (answer, result) {
                 (Some(answer), result) => {
                     let _ = answer.send(result);
@@ -287,6 +319,19 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
             Ok(true) => return Done::Again(Job::Prune, Duration::from_millis(10)),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "log rows and resources whose time is over stay for now"),
+        },
+        Job::Chores => {
+            if let Err(error) = leader.chores().await {
+                tracing::warn!(%error, "rows of the audit log and uses of access tokens wait for the database");
+            }
+        }
+        Job::Rotate => match leader.continue_rotation().await {
+            Ok(true) => return Done::Again(Job::Rotate, ROTATE_PAUSE),
+            Ok(false) => {}
+            Err(error) => {
+                tracing::warn!(%error, "the rotation of the data key goes on later");
+                return Done::Again(Job::Rotate, ROTATE_AGAIN);
+            }
         },
         Job::Resync(group) => {
             if let Err(error) = leader.resync(group).await {
@@ -321,13 +366,23 @@ impl Actor for SyncActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         ctx.set_mailbox_capacity(MAILBOX);
         ctx.run_interval(COMMIT_EVERY, |actor, ctx| {
+            if let Some(rows) = actor.leader.committer.take_new_rows() {
+                actor.leader.events.tell(|| Event::Logs(rows));
+            }
             if actor.leader.committer.waiting() > 0 {
                 actor.jobs.push_once(Job::Commit);
+            }
+            if actor.pause.is_over() && actor.leader.audit.has_waiting() {
+                actor.jobs.push_once(Job::Chores);
             }
             actor.pump(ctx);
         });
         ctx.run_interval(PRUNE_EVERY, |actor, ctx| {
             actor.jobs.push(Job::Prune);
+            actor.pump(ctx);
+        });
+        ctx.run_interval(CHORES_EVERY, |actor, ctx| {
+            actor.jobs.push_once(Job::Chores);
             actor.pump(ctx);
         });
         ctx.run_interval(VALIDATE_EVERY, |actor, _| actor.validation.tick());

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Context as _;
@@ -110,15 +110,21 @@ pub(crate) fn key(number: usize) -> String {
 
 /// The node with everything on, in the one-file set-up with 100 keys.
 pub(crate) fn gateway(program: &Path, dir: &Path, upstream: SocketAddr, workers: usize) -> anyhow::Result<Contestant> {
-    gateway_in(program, &dir.join(format!("gateway-{}", free_addr()?.port())), upstream, workers)
+    gateway_in(program, &new_home(dir)?, upstream, workers, &[])
 }
 
-/// The same with its data in `home`, which may be that of a node that has ended.
+/// A folder for a node of its own.
+pub(crate) fn new_home(dir: &Path) -> anyhow::Result<PathBuf> {
+    Ok(dir.join(format!("gateway-{}", free_addr()?.port())))
+}
+
+/// The same with its data in `home`, which may be that of a node that has ended, and with more environment.
 pub(crate) fn gateway_in(
     program: &Path,
     home: &Path,
     upstream: SocketAddr,
     workers: usize,
+    env: &[(&str, &str)],
 ) -> anyhow::Result<Contestant> {
     let addr = free_addr()?;
     fs::create_dir_all(home)?;
@@ -134,7 +140,8 @@ pub(crate) fn gateway_in(
         .env("KEYS_FILE", home.join("keys.txt"))
         .env("OPENAI_BASE_URL", format!("http://{upstream}"))
         .env("WORKERS", workers.to_string())
-        .env("MAX_CONCURRENT_REQUESTS", "20000");
+        .env("MAX_CONCURRENT_REQUESTS", "20000")
+        .envs(env.iter().copied());
     let process = Process::start("gateway", &mut command, home, addr)?;
     Ok(Contestant { name: "gateway", process, plain: addr, stream: addr })
 }

@@ -71,7 +71,7 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> anyhow::Result<Outc
     let dir = tempfile::tempdir().context("cannot make a temporary directory")?;
     let home = dir.path().join("gateway");
     let provider = contestants::provider(&options.provider, dir.path())?;
-    let start = || contestants::gateway_in(&options.gateway, &home, provider.plain, options.workers);
+    let start = || contestants::gateway_in(&options.gateway, &home, provider.plain, options.workers, &[]);
     let node = start()?;
     let first = json!({
         "name": "many",

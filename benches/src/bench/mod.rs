@@ -9,6 +9,7 @@ use anyhow::Context as _;
 mod contestants;
 mod figures;
 pub mod keys;
+pub mod logs;
 mod measure;
 pub mod prediction;
 mod process;

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use gpt_load_benches::bench::{Options, ValidationOptions, keys, prediction, provider_beside, run, run_validation};
+use gpt_load_benches::bench::{
+    Options, ValidationOptions, keys, logs, prediction, provider_beside, run, run_validation,
+};
 
 /// Measures the node against nginx and against the provider alone, in one run.
 #[derive(Debug, Parser)]
@@ -38,7 +40,7 @@ struct Arguments {
     strict: bool,
 }
 
-#[derive(Debug, Clone, Copy, Subcommand)]
+#[derive(Debug, Clone, Subcommand)]
 enum What {
     /// Keys that the node proves a second at a provider that takes 50 ms, with 100 calls at the same time.
     Validation {
@@ -57,6 +59,18 @@ enum What {
     },
     /// The 429s of a pool that is asked for 120 % of its budget, with and without the node looking ahead.
     Prediction,
+    /// The request log at scale: rows written a second, lists and statistics over all of them, deletion past retention.
+    Logs {
+        /// Rows of the log; ten million take about 7 GB of disk while it runs.
+        #[arg(long, default_value_t = 10_000_000)]
+        rows: u64,
+        /// Keys of all groups together.
+        #[arg(long, default_value_t = 1_000)]
+        keys: usize,
+        /// Folder for the database; it is empty again afterwards.
+        #[arg(long)]
+        folder: Option<PathBuf>,
+    },
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -68,7 +82,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let mut progress = std::io::stderr();
     // Progress that cannot be shown does not matter.
     let mut tell = |doing: &str| _ = writeln!(progress, "{doing}");
-    let outcome = match arguments.what {
+    let outcome = match arguments.what.clone() {
         Some(What::Validation { keys }) => {
             let gateway = arguments.gateway.clone();
             run_validation(&ValidationOptions { gateway, provider, keys, workers }, &mut tell)?
@@ -81,6 +95,11 @@ fn main() -> anyhow::Result<ExitCode> {
             let time = Duration::from_secs(if arguments.quick { 5 } else { 20 });
             let gateway = arguments.gateway.clone();
             prediction::run(&prediction::Options { gateway, provider, time, workers }, &mut tell)?
+        }
+        Some(What::Logs { rows, keys, folder }) => {
+            let rows = if arguments.quick { rows.min(500_000) } else { rows };
+            let gateway = arguments.gateway.clone();
+            logs::run(&logs::Options { gateway, provider, rows, keys, folder, workers }, &mut tell)?
         }
         None => run(&data_path(&arguments, provider, workers), &mut tell)?,
     };

@@ -9,12 +9,13 @@
 pub mod envelope;
 pub mod legacy;
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
     aead::{Aead, Payload},
 };
+use arc_swap::ArcSwapOption;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
@@ -64,17 +65,15 @@ impl Place<'_> {
 
 /// Encrypts, decrypts and hashes what the database stores.
 ///
+/// It may know several data keys: the one with the highest id encrypts, the others read what was written before them.
 /// One data key is good for 2³² values under random nonces before a collision becomes likelier than 2⁻³² (NIST
 /// SP 800-38D, 8.3).
 pub struct Vault {
-    data: Option<DataKey>,
+    data: ArcSwapOption<DataKeys>,
     lookup: Hmac<Sha256>,
 }
 
-struct DataKey {
-    id: i64,
-    cipher: Aes256Gcm,
-}
+type DataKeys = BTreeMap<i64, Aes256Gcm>;
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,28 +84,47 @@ impl fmt::Debug for Vault {
 impl Vault {
     /// A vault that stores plain text; only hashes are keyed.
     pub fn plain(lookup: &KeyBytes) -> Self {
-        Self { data: None, lookup: keyed_hmac(lookup) }
+        Self { data: ArcSwapOption::empty(), lookup: keyed_hmac(lookup) }
     }
 
     /// A vault that encrypts under the data key `id`.
     pub fn encrypting(id: i64, data: &KeyBytes, lookup: &KeyBytes) -> Self {
-        Self { data: Some(DataKey { id, cipher: cipher(data) }), lookup: keyed_hmac(lookup) }
+        let vault = Self::plain(lookup);
+        vault.learn(id, data);
+        vault
+    }
+
+    /// A vault of the same hashes that stores plain text.
+    pub fn in_plain(&self) -> Self {
+        Self { data: ArcSwapOption::empty(), lookup: self.lookup.clone() }
     }
 
     /// Whether values are encrypted.
-    pub const fn encrypts(&self) -> bool {
-        self.data.is_some()
+    pub fn encrypts(&self) -> bool {
+        self.data.load().is_some()
+    }
+
+    /// The id of the data key that encrypts; `None` where values are plain text.
+    pub fn current_key(&self) -> Option<i64> {
+        self.data.load().as_ref()?.last_key_value().map(|(id, _)| *id)
+    }
+
+    /// Takes up a data key; it encrypts from now on if no other has a higher id.
+    pub fn learn(&self, id: i64, key: &KeyBytes) {
+        let cipher = cipher(key);
+        self.data.rcu(|known| {
+            let mut keys = known.as_deref().cloned().unwrap_or_default();
+            keys.insert(id, cipher.clone());
+            Some(Arc::new(keys))
+        });
     }
 
     /// The stored form of `text` at `place`. An empty text is stored empty: it hides nothing.
     pub fn seal(&self, place: Place<'_>, text: &str) -> String {
-        match &self.data {
-            Some(key) if !text.is_empty() => {
-                format!(
-                    "{VERSION}{}:{}",
-                    key.id,
-                    STANDARD.encode(encrypt(&key.cipher, &place.associated_data(), text.as_bytes()))
-                )
+        match self.data.load().as_ref().and_then(|keys| keys.last_key_value()) {
+            Some((id, cipher)) if !text.is_empty() => {
+                let sealed = encrypt(cipher, &place.associated_data(), text.as_bytes());
+                format!("{VERSION}{id}:{}", STANDARD.encode(sealed))
             }
             _ => text.to_owned(),
         }
@@ -114,18 +132,15 @@ impl Vault {
 
     /// The clear text of what [`Vault::seal`] stored at the same place.
     pub fn open(&self, place: Place<'_>, stored: &str) -> Result<Secret, OpenError> {
-        let Some(key) = &self.data else { return Ok(Secret::new(stored)) };
+        let keys = self.data.load();
+        let Some(keys) = keys.as_ref() else { return Ok(Secret::new(stored)) };
         if stored.is_empty() {
             return Ok(Secret::new(""));
         }
-        let (id, body) =
-            stored.strip_prefix(VERSION).and_then(|rest| rest.split_once(':')).ok_or(OpenError::Malformed)?;
-        let id: i64 = id.parse().map_err(|_| OpenError::Malformed)?;
-        if id != key.id {
-            return Err(OpenError::UnknownDataKey(id));
-        }
+        let (id, body) = split(stored).ok_or(OpenError::Malformed)?;
+        let cipher = keys.get(&id).ok_or(OpenError::UnknownDataKey(id))?;
         let sealed = STANDARD.decode(body).map_err(|_| OpenError::Malformed)?;
-        let clear = Zeroizing::new(decrypt(&key.cipher, &place.associated_data(), &sealed).ok_or(OpenError::Mismatch)?);
+        let clear = Zeroizing::new(decrypt(cipher, &place.associated_data(), &sealed).ok_or(OpenError::Mismatch)?);
         let text = std::str::from_utf8(&clear).map_err(|_| OpenError::Malformed)?;
         Ok(Secret::new(text))
     }
@@ -136,6 +151,17 @@ impl Vault {
         mac.update(text.as_bytes());
         hex(&mac.finalize().into_bytes())
     }
+}
+
+/// The id of the data key under which `stored` says to be encrypted.
+pub fn data_key_of(stored: &str) -> Option<i64> {
+    split(stored).map(|(id, _)| id)
+}
+
+/// Data key id and body of an encrypted value.
+fn split(stored: &str) -> Option<(i64, &str)> {
+    let (id, body) = stored.strip_prefix(VERSION)?.split_once(':')?;
+    Some((id.parse().ok()?, body))
 }
 
 fn keyed_hmac(key: &KeyBytes) -> Hmac<Sha256> {

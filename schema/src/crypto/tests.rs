@@ -64,6 +64,24 @@ fn the_empty_text_is_stored_empty() {
 }
 
 #[test]
+fn the_highest_data_key_encrypts_and_all_known_ones_read() {
+    let vault = vault();
+    let old = vault.seal(PLACE, "sk-secret");
+    vault.learn(9, &Zeroizing::new([9; 32]));
+    vault.learn(8, &Zeroizing::new([8; 32]));
+    let new = vault.seal(PLACE, "sk-secret");
+    assert_eq!((vault.current_key(), data_key_of(&old), data_key_of(&new)), (Some(9), Some(7), Some(9)));
+    for stored in [&old, &new] {
+        assert_eq!(vault.open(PLACE, stored).expect("opens").expose(), "sk-secret");
+    }
+    assert_eq!(vault.in_plain().hash("sk-secret"), vault.hash("sk-secret"));
+    assert_eq!(
+        (vault.in_plain().current_key(), data_key_of("sk-secret"), data_key_of("v2:x:AAAA")),
+        (None, None, None)
+    );
+}
+
+#[test]
 fn wrapped_keys_need_their_passphrase_purpose_and_id() {
     let derivation = Derivation::with_rounds(2);
     let stored = Derivation::from_stored(&derivation.salt(), i64::from(derivation.rounds())).expect("reads back");

@@ -61,6 +61,20 @@ settings! {
             "リクエストログがデータベースに書き込まれるまでの上限時間（分）。通常は 2 秒以内に書き込まれます。",
         ),
     }
+    audit_log_retention_days: Int {
+        category: Category::Basic,
+        default: "365",
+        min: Some(0),
+        required: true,
+        unit: "days",
+        group_override: false,
+        name: Text::new("审计日志保留天数", "Audit log retention", "監査ログの保持日数"),
+        description: Text::new(
+            "审计日志（谁在何时更改了什么）在数据库中保留的天数，0 表示永久保留。",
+            "Days for which the audit log, who changed what and when, stays in the database; 0 = for ever.",
+            "監査ログ（誰がいつ何を変更したか）をデータベースに保持する日数。0 は無期限です。",
+        ),
+    }
     enable_request_body_logging: Bool {
         category: Category::Basic,
         default: "false",
@@ -129,7 +143,6 @@ settings! {
         default: "100",
         min: Some(1),
         required: true,
-        planned: true,
         name: Text::new("最大空闲连接数", "Idle connections", "最大アイドル接続数"),
         description: Text::new(
             "为所有上游保留的空闲连接总数上限；不限制并发请求。",

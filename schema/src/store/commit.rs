@@ -13,6 +13,7 @@ use super::{
     pool::{blocking, write},
     resources::ResourceRow,
     tables::request_logs,
+    tallies::Tallies,
 };
 use crate::{log::RequestLog, resource::Resource, time::Timestamp};
 
@@ -20,8 +21,7 @@ const HOUR_MS: i64 = 3_600_000;
 
 impl Writer {
     /// Stores key states and log rows in one transaction: log rows idempotent by id; per new row the key's
-    /// `request_count` (successes) and `last_used_at`, and the hourly statistics of `final` rows, so that all counts equal
-    /// the rows. A delta of an older generation than the stored one changes nothing.
+    /// `request_count` (successes) and `last_used_at`, and all statistics, so that all counts equal the rows. A delta of an older generation than the stored one changes nothing.
     pub async fn commit(&self, deltas: &[KeyDelta], logs: &[RequestLog], now: Timestamp) -> StoreResult<()> {
         self.commit_with(deltas, logs, &[], &OutcomeProofs::default(), now).await
     }
@@ -43,14 +43,17 @@ impl Writer {
         let resources: Vec<ResourceRow> = resources.iter().map(ResourceRow::new).collect();
         self.engine
             .run(async move {
+                let _sealing = engine.sealing.read().await;
                 let vault = Arc::clone(&engine.vault);
                 let rows: Vec<LogRow> =
                     blocking(move || Ok(logs.into_iter().map(|log| LogRow::new(&vault, log)).collect())).await?;
                 write!(engine, epoch, |conn| {
                     conn.store_health(health).await?;
-                    let added = Tally::of(&conn.insert_logs(rows).await?, now);
+                    let new = conn.insert_logs(rows).await?;
+                    let (added, tallies) = (Tally::of(&new, now), Tallies::of(&new));
                     conn.add_usage(added.keys).await?;
                     conn.add_hourly(added.hours).await?;
+                    conn.add_tallies(tallies).await?;
                     if !resources.is_empty() {
                         conn.put_resources(resources).await?;
                     }

@@ -17,6 +17,7 @@ use super::{
     proofs::ProofRow,
     resources::ResourceRow,
     tables::{api_keys, group_hourly_stats, system_settings},
+    tallies::Tallies,
 };
 
 /// A key to insert; the other columns have defaults.
@@ -131,6 +132,8 @@ pub(super) trait Dialect {
     async fn store_health(&mut self, rows: Vec<HealthRow>) -> QueryResult<()>;
     /// Adds to request counts; times of last use only grow.
     async fn add_usage(&mut self, rows: Vec<KeyUsage>) -> QueryResult<()>;
+    /// Adds to what dashboards show.
+    async fn add_tallies(&mut self, tallies: Tallies) -> QueryResult<()>;
     /// Adds to hourly statistics.
     async fn add_hourly(&mut self, rows: Vec<HourlyRow>) -> QueryResult<()>;
     /// Inserts or replaces settings.
@@ -139,6 +142,14 @@ pub(super) trait Dialect {
     async fn insert_rows(&mut self, rows: Rows) -> QueryResult<usize>;
     /// Ids of the keys with these groups and hashes in the table `api_keys` of this name: (group, hash, id).
     async fn key_ids(&mut self, table: String, wanted: Vec<(i64, String)>) -> QueryResult<Vec<(i64, String, i64)>>;
+    /// From now on, or no longer, what this connection deletes or overwrites cannot be found in the files any more, where
+    /// that is in the hands of a connection. Outside of transactions.
+    async fn wipe_deleted(&mut self, on: bool) -> QueryResult<()>;
+    /// Writes the database anew, so that nothing that was deleted before is in its files. Outside of transactions; takes as
+    /// long as a copy.
+    async fn rebuild(&mut self) -> QueryResult<()>;
+    /// Whether tables of an older GPT-Load were set aside in this database.
+    async fn has_legacy_tables(&mut self) -> QueryResult<bool>;
     /// Sums of the hourly statistics without aggregates: (successes, failures).
     async fn request_totals(&mut self) -> QueryResult<(i64, i64)>;
     /// Hours that begin in `[from, until)` and have requests, ascending: those of one group, or of all groups but

@@ -3,22 +3,21 @@
 use diesel::{AsChangeset, Insertable, Queryable, Selectable};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use super::{
     StoreError, StoreResult,
     dialect::Cell,
+    group_secrets,
     tables::groups,
     text::{fit, fit_chars},
 };
 use crate::{
     crypto::{Place, Vault},
-    group::{Group, GroupDefinition, GroupType, SubGroup},
+    group::{Group, GroupDefinition, GroupType, HeaderRule, SubGroup, Upstream},
     ids::GroupId,
     time::Timestamp,
 };
-
-/// The member of a group's overrides that may hold credentials.
-const PROXY_URL: &str = "proxy_url";
 
 /// A row of `groups`.
 #[derive(Queryable, Selectable, Insertable)]
@@ -76,24 +75,27 @@ impl GroupRow {
 impl DefinitionRow {
     pub(super) fn new(vault: &Vault, id: i64, definition: &GroupDefinition) -> StoreResult<Self> {
         let row = id.to_string();
-        let mut config = definition.config.clone();
-        if let Some(Value::String(url)) = config.as_mut().and_then(|config| config.get_mut(PROXY_URL)) {
-            *url = vault.seal(proxy_url_place(&row), url);
-        }
+        let mut seal = |place: Place<'_>, text: &str| Ok(vault.seal(place, text));
+        let (mut config, mut rules) = (definition.config.clone(), definition.header_rules.clone());
+        let mut upstreams = definition.upstreams.clone();
+        group_secrets::config(&row, config.as_mut(), &mut seal)?;
+        group_secrets::header_rules(&row, rules.as_deref_mut(), &mut seal)?;
+        group_secrets::upstreams(&row, &mut upstreams, &mut seal)?;
+        let proxy_keys = Zeroizing::new(fit(definition.proxy_keys.clone(), 40_000));
         Ok(Self {
             name: fit_chars(definition.name.clone(), 255),
             display_name: fit_chars(definition.display_name.clone(), 255),
-            proxy_keys: vault.seal(proxy_keys_place(&row), &fit(definition.proxy_keys.clone(), 40_000)),
+            proxy_keys: group_secrets::proxy_keys(&row, &proxy_keys, &mut seal)?,
             description: fit_chars(definition.description.clone(), 512),
             group_type: definition.group_type.as_str().to_owned(),
-            upstreams: to_json(&definition.upstreams)?,
+            upstreams: to_json(&upstreams)?,
             validation_endpoint: fit_chars(definition.validation_endpoint.clone(), 255),
             channel_type: definition.channel.as_str().to_owned(),
             sort: definition.sort,
             test_model: fit_chars(definition.test_model.clone(), 255),
             param_overrides: definition.param_overrides.as_ref().map(to_json).transpose()?,
             config: config.as_ref().map(to_json).transpose()?,
-            header_rules: definition.header_rules.as_ref().map(to_json).transpose()?,
+            header_rules: rules.as_ref().map(to_json).transpose()?,
             model_redirect_rules: Some(to_json(&definition.model_redirect_rules)?),
             model_redirect_strict: definition.model_redirect_strict,
         })
@@ -101,27 +103,29 @@ impl DefinitionRow {
 
     fn read(self, vault: &Vault, id: i64) -> StoreResult<GroupDefinition> {
         let row = id.to_string();
-        let open = |place: Place<'_>, stored: &str| {
-            vault.open(place, stored).map(|text| text.expose().to_owned()).map_err(|error| {
-                let (column, name) = (place.column, &self.name);
-                StoreError::Encryption(format!("`{column}` of the group `{name}` is not readable: {error}"))
-            })
+        let mut open = |place: Place<'_>, stored: &str| vault.open(place, stored).map(|text| text.expose().to_owned());
+        let unreadable = |error: StoreError| match error {
+            StoreError::Encryption(text) => StoreError::Encryption(format!("the group `{}`: {text}", self.name)),
+            other => other,
         };
         let mut config: Option<Map<String, Value>> = from_optional_json("config", self.config.as_deref())?;
-        if let Some(Value::String(url)) = config.as_mut().and_then(|config| config.get_mut(PROXY_URL)) {
-            *url = open(proxy_url_place(&row), url)?;
-        }
+        let mut rules: Option<Vec<HeaderRule>> = from_optional_json("header_rules", self.header_rules.as_deref())?;
+        let mut upstreams: Vec<Upstream> = from_json("upstreams", &self.upstreams)?;
+        let proxy_keys = group_secrets::proxy_keys(&row, &self.proxy_keys, &mut open).map_err(unreadable)?;
+        group_secrets::config(&row, config.as_mut(), &mut open).map_err(unreadable)?;
+        group_secrets::header_rules(&row, rules.as_deref_mut(), &mut open).map_err(unreadable)?;
+        group_secrets::upstreams(&row, &mut upstreams, &mut open).map_err(unreadable)?;
         Ok(GroupDefinition {
-            proxy_keys: open(proxy_keys_place(&row), &self.proxy_keys)?,
+            proxy_keys,
             group_type: match self.group_type.as_str() {
                 "aggregate" => GroupType::Aggregate,
                 _ => GroupType::Standard,
             },
-            upstreams: from_json("upstreams", &self.upstreams)?,
+            upstreams,
             channel: self.channel_type.parse().map_err(|error| StoreError::damaged("channel_type", error))?,
             param_overrides: from_optional_json("param_overrides", self.param_overrides.as_deref())?,
             config,
-            header_rules: from_optional_json("header_rules", self.header_rules.as_deref())?,
+            header_rules: rules,
             model_redirect_rules: from_optional_json("model_redirect_rules", self.model_redirect_rules.as_deref())?
                 .unwrap_or_default(),
             name: self.name,
@@ -182,14 +186,6 @@ pub(super) fn cells(vault: &Vault, group: &Group) -> StoreResult<Vec<Cell>> {
         group.created_at.0.into(),
         group.updated_at.0.into(),
     ])
-}
-
-fn proxy_keys_place(row: &str) -> Place<'_> {
-    Place { table: "groups", column: "proxy_keys", row }
-}
-
-fn proxy_url_place(row: &str) -> Place<'_> {
-    Place { table: "groups", column: "config.proxy_url", row }
 }
 
 pub(super) fn sub_group((_, member, weight): MemberRow) -> SubGroup {

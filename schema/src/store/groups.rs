@@ -83,6 +83,7 @@ impl Writer {
         let (engine, epoch, definition) = (Arc::clone(&self.engine), self.epoch, definition.clone());
         self.engine
             .run(async move {
+                let _sealing = engine.sealing.read().await;
                 let inserted = write!(engine, epoch, |conn| {
                     let id = reserve_ids!(conn, "groups", 1);
                     let row = GroupRow {
@@ -105,6 +106,7 @@ impl Writer {
         let (engine, epoch, definition) = (Arc::clone(&self.engine), self.epoch, definition.clone());
         self.engine
             .run(async move {
+                let _sealing = engine.sealing.read().await;
                 let updated = write!(engine, epoch, |conn| {
                     let stored: Option<String> =
                         groups::table.find(id.0).select(groups::group_type).first(conn).await.optional()?;

@@ -50,6 +50,7 @@ impl Writer {
         let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
         self.engine
             .run(async move {
+                let _sealing = engine.sealing.read().await;
                 let vault = Arc::clone(&engine.vault);
                 let (rows, mut values) = blocking(move || Ok(prepare(&vault, template, values))).await?;
                 let added = write!(engine, epoch, |conn| {

@@ -43,7 +43,7 @@ pub(super) struct LogRow {
     pub(super) key_hash: String,
     model: String,
     upstream_model: Option<String>,
-    outcome_class: Option<String>,
+    pub(super) outcome_class: Option<String>,
     evidence: Option<String>,
     pub(super) is_success: bool,
     source_ip: String,
@@ -57,10 +57,10 @@ pub(super) struct LogRow {
     upstream_addr: String,
     is_stream: bool,
     request_body: String,
-    input_tokens: Option<i64>,
-    output_tokens: Option<i64>,
-    cached_tokens: Option<i64>,
-    reasoning_tokens: Option<i64>,
+    pub(super) input_tokens: Option<i64>,
+    pub(super) output_tokens: Option<i64>,
+    pub(super) cached_tokens: Option<i64>,
+    pub(super) reasoning_tokens: Option<i64>,
     finish_reason: Option<String>,
 }
 

@@ -3,13 +3,17 @@
 //! [`Store`] reads; [`Writer`] writes on behalf of one leadership epoch, and a stale epoch writes nothing. Calls run to
 //! their end also when their future is dropped; calls that work in batches stop after the batch under way.
 
+mod access_tokens;
+mod audit;
 mod claim;
 mod commit;
+mod data_keys;
 mod dialect;
 pub mod dsn;
 mod epoch;
 mod error;
 mod group_rows;
+mod group_secrets;
 mod groups;
 mod key_rows;
 mod key_traits;
@@ -18,15 +22,18 @@ mod keys;
 mod log_queries;
 mod logs;
 mod migrate;
+mod migrate_keys;
 mod open;
 mod policies;
 mod pool;
 mod proofs;
+mod recast;
 mod resources;
 mod settings;
 mod statistics;
 mod tables;
 mod takeover;
+mod tallies;
 mod tasks;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -39,15 +46,20 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    audit::AuditFilter,
     claim::Claim,
+    data_keys::EncryptionState,
     dsn::Dsn,
     error::{StoreError, StoreResult},
     key_rows::KEY_BATCH,
-    log_queries::{KeyUse, LogEntry, LogFilter, LogPage},
+    log_queries::{KeyUse, LogEntry, LogFilter, LogPage, LogTail},
+    migrate_keys::{Migrated, MigratedKeys},
     open::Place,
     proofs::OutcomeProofs,
+    recast::{Recast, RecastPurpose},
     statistics::{EncryptionSample, Hour, Requests},
     takeover::{Moment, Options as TakeoverOptions, Taken, Watch},
+    tallies::{GATEWAY_CLASS, HourOutcome, RECENT_SPAN, Tokens},
     validation::ValidationFilter,
 };
 use self::{
@@ -166,6 +178,11 @@ impl Store {
     /// A writer for `epoch`.
     pub fn writer(&self, epoch: i64) -> Writer {
         Writer { engine: Arc::clone(&self.engine), epoch }
+    }
+
+    /// The lookup hash of a text, as it is stored of what is only ever compared: 64 lower-case hex digits.
+    pub fn lookup_hash(&self, text: &str) -> String {
+        self.engine.vault.hash(text)
     }
 
     /// Whether secrets are stored encrypted.

@@ -10,12 +10,10 @@ use super::{
         self, Engine, Mysql, Pools, Postgres, Server, ServerPools, StoreRuntime, blocking, connect, path_text,
         tls::ExtraRoots,
     },
-    takeover, unlock,
+    takeover,
+    unlock::{self, Opened, Passphrases},
 };
-use crate::{
-    crypto::{Vault, envelope::Derivation},
-    secret::Secret,
-};
+use crate::{crypto::envelope::Derivation, secret::Secret};
 
 /// Where the data of a node is.
 #[derive(Clone, Copy, Debug)]
@@ -65,19 +63,49 @@ impl Store {
     /// `Incompatible` for a DSN that names no usable database and for a database of another program or a newer
     /// version; `Unavailable` when it cannot be reached; `Encryption` when the passphrase is not that of the database.
     pub async fn open(place: impl Into<Place<'_>>, passphrase: Option<&Secret>) -> StoreResult<Self> {
-        Self::open_with(place.into(), passphrase, Derivation::fresh()).await
+        Self::open_changing(place, passphrase, None).await
+    }
+
+    /// [`Store::open`] for a change of the passphrase: a database that `previous` opens (`ENCRYPTION_KEY_PREVIOUS`) is opened
+    /// by `passphrase` alone from then on. Only the keys of encryption at rest are wrapped anew, in one transaction.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; when neither opens the database nothing was changed.
+    pub async fn open_changing(
+        place: impl Into<Place<'_>>,
+        passphrase: Option<&Secret>,
+        previous: Option<&Secret>,
+    ) -> StoreResult<Self> {
+        Self::open_as(place.into(), Passphrases::new(passphrase, previous), Derivation::fresh()).await
     }
 
     /// [`Store::open`] with the derivation that a new database gets.
+    #[cfg(test)]
     pub(super) async fn open_with(
         place: Place<'_>,
         passphrase: Option<&Secret>,
         fresh: Derivation,
     ) -> StoreResult<Self> {
+        Self::open_as(place, Passphrases::new(passphrase, None), fresh).await
+    }
+
+    pub(super) async fn open_as(place: Place<'_>, passphrases: Passphrases, fresh: Derivation) -> StoreResult<Self> {
+        let (store, _) = Self::unlocked(place, passphrases, fresh).await?;
+        store.refuse_interrupted().await?;
+        store.finish_header_rules().await?;
+        Ok(store)
+    }
+
+    /// The store of a database whatever is under way there, and its opened keys.
+    pub(super) async fn unlocked(
+        place: Place<'_>,
+        passphrases: Passphrases,
+        fresh: Derivation,
+    ) -> StoreResult<(Self, Opened)> {
         let place = Parsed::try_from(place)?;
-        let key = Key { passphrase: passphrase.cloned(), fresh };
+        let key = Key { passphrases, fresh };
         let runtime = StoreRuntime::start()?;
-        let (pools, vault) = runtime
+        let (pools, opened) = runtime
             .run(async move {
                 match place.dsn {
                     Dsn::Sqlite(_) if place.replica.is_some() => {
@@ -103,7 +131,8 @@ impl Store {
                 }
             })
             .await?;
-        Ok(Self { engine: Arc::new(Engine::new(pools, vault, runtime)) })
+        let engine = Engine::new(pools, &opened, runtime);
+        Ok((Self { engine: Arc::new(engine) }, opened))
     }
 }
 
@@ -113,17 +142,17 @@ fn another_kind(kind: &str) -> StoreError {
 
 /// What encryption at rest is opened or made with.
 struct Key {
-    passphrase: Option<Secret>,
+    passphrases: Passphrases,
     fresh: Derivation,
 }
 
 impl Key {
-    async fn open(self, pools: &Pools) -> StoreResult<Arc<Vault>> {
-        unlock::vault(pools, self.passphrase, self.fresh).await.map(Arc::new)
+    async fn open(self, pools: &Pools) -> StoreResult<Opened> {
+        unlock::unlock(pools, self.passphrases, self.fresh).await
     }
 }
 
-async fn sqlite(path: String, key: Key) -> StoreResult<(Pools, Arc<Vault>)> {
+async fn sqlite(path: String, key: Key) -> StoreResult<(Pools, Opened)> {
     let inspected = path.clone();
     let (found, _turn) = blocking(move || {
         migrate::prepare_file(Path::new(&inspected))?;
@@ -133,24 +162,35 @@ async fn sqlite(path: String, key: Key) -> StoreResult<(Pools, Arc<Vault>)> {
     .await?;
     let mut known = None;
     if found == Found::Legacy {
-        let (passphrase, fresh) = (key.passphrase.clone(), key.fresh.clone());
         // On the heap: it is large, and rare.
-        known = Some(Box::pin(takeover::take_over_loudly(&path, passphrase, fresh)).await?);
+        known = Box::pin(take_over(&path, &key)).await?;
     }
     let migrate = async |path: String| blocking(move || migrate::migrate_sqlite(&path)).await;
     if found == Found::Nothing {
         migrate(path.clone()).await?;
     }
     let pools = pool::sqlite_pools(&path).await?;
-    let vault = match known {
-        Some(vault) => vault,
+    let opened = match known {
+        Some(opened) => opened,
         None => key.open(&pools).await?,
     };
     // An existing database is not touched before its passphrase is known to be right.
     if found != Found::Nothing {
         migrate(path).await?;
     }
-    Ok((pools, vault))
+    Ok((pools, opened))
+}
+
+/// Takes an older program's database over with the passphrase that opens it; answers the keys unless the passphrase is to be
+/// changed yet.
+async fn take_over(path: &str, key: &Key) -> StoreResult<Option<Opened>> {
+    let Passphrases { current, previous } = key.passphrases.clone();
+    match takeover::take_over_loudly(path, current, key.fresh.clone()).await {
+        Err(StoreError::Encryption(_)) if previous.is_some() => {
+            takeover::take_over_loudly(path, previous, key.fresh.clone()).await.map(|_| None)
+        }
+        result => result.map(Some),
+    }
 }
 
 async fn server<S: Server<Connection: ServerSchema>>(
@@ -158,7 +198,7 @@ async fn server<S: Server<Connection: ServerSchema>>(
     replica: Option<S>,
     kind: fn(ServerPools<S>) -> Pools,
     key: Key,
-) -> StoreResult<(Pools, Arc<Vault>)> {
+) -> StoreResult<(Pools, Opened)> {
     let server = Arc::new(server);
     let mut turn = Migrated::turn(connect(&*server).await?).await?;
     let found = turn.found(server.place()).await?;
@@ -172,11 +212,11 @@ async fn server<S: Server<Connection: ServerSchema>>(
         turn = turn.migrate().await?;
     }
     let pools = kind(ServerPools::new(&server, replica));
-    let vault = key.open(&pools).await?;
+    let opened = key.open(&pools).await?;
     // An existing database is not touched before its passphrase is known to be right.
     if found != Found::Nothing {
         turn = turn.migrate().await?;
     }
     turn.end().await?;
-    Ok((pools, vault))
+    Ok((pools, opened))
 }

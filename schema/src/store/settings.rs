@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// Settings whose values are encrypted at rest.
-const SECRET: [&str; 2] = ["proxy_keys", "proxy_url"];
+pub(super) const SECRET: [&str; 2] = ["proxy_keys", "proxy_url"];
 /// Bytes of the smallest text column of all databases.
 const VALUE_BYTES: usize = 65_535;
 
@@ -44,12 +44,14 @@ impl Writer {
         let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
         let removed: Vec<String> =
             values.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| key.clone()).collect();
-        let stored: Vec<SettingRow> = values
-            .iter()
-            .filter_map(|(key, value)| value.as_deref().map(|value| row(&engine.vault, key, value, now)))
-            .collect();
+        let values = values.clone();
         self.engine
             .run(async move {
+                let _sealing = engine.sealing.read().await;
+                let stored: Vec<SettingRow> = values
+                    .iter()
+                    .filter_map(|(key, value)| value.as_deref().map(|value| row(&engine.vault, key, value, now)))
+                    .collect();
                 write!(engine, epoch, |conn| {
                     let gone = system_settings::table.filter(system_settings::setting_key.eq_any(removed));
                     diesel::delete(gone).execute(conn).await?;
@@ -61,7 +63,7 @@ impl Writer {
     }
 }
 
-fn place(key: &str) -> Place<'_> {
+pub(super) fn place(key: &str) -> Place<'_> {
     Place { table: "system_settings", column: "setting_value", row: key }
 }
 

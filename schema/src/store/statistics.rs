@@ -1,8 +1,8 @@
-//! What dashboards count: hours that were counted as requests ended, and short times of the log by its indexes.
+//! What dashboards count: hours that were counted as requests ended, and how keys are stored.
 
 use std::sync::Arc;
 
-use diesel::{ExpressionMethods, QueryDsl, dsl::count_star};
+use diesel::{ExpressionMethods, QueryDsl};
 use diesel_async::RunQueryDsl;
 
 use super::{
@@ -10,18 +10,16 @@ use super::{
     dialect::{Dialect, HourSums},
     key_rows::{place, row_identity},
     pool::{blocking, read, read_replica},
-    tables::{api_keys, request_logs},
+    tables::api_keys,
 };
 use crate::{
     crypto::{Vault, legacy::plain_hash},
     ids::GroupId,
-    log::RequestType,
     time::Timestamp,
 };
 
 /// Keys that [`Store::encryption_sample`] looks at.
 const SAMPLE: i64 = 20;
-const FINAL: &str = RequestType::Final.as_str();
 
 /// Requests that ended within one hour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,30 +79,6 @@ impl From<HourSums> for Hour {
     }
 }
 
-/// Final log rows in `[from, until)` by success: of one group, of one aggregate.
-macro_rules! ended {
-    ($of:expr, $from:expr, $until:expr) => {
-        request_logs::table
-            .filter($of)
-            .filter(request_logs::timestamp.ge($from.0))
-            .filter(request_logs::timestamp.lt($until.0))
-            .filter(request_logs::request_type.eq(FINAL))
-            .group_by(request_logs::is_success)
-            .select((request_logs::is_success, count_star()))
-    };
-}
-
-/// Final log rows in `[from, until)`.
-macro_rules! finals {
-    ($from:expr, $until:expr) => {
-        request_logs::table
-            .filter(request_logs::timestamp.ge($from.0))
-            .filter(request_logs::timestamp.lt($until.0))
-            .filter(request_logs::request_type.eq(FINAL))
-            .count()
-    };
-}
-
 impl Store {
     /// Hours that begin in `[from, until)` and have requests, ascending: those of one group, which may be an aggregate or
     /// gone, or those of all groups, each request counted once.
@@ -115,36 +89,6 @@ impl Store {
                 let group = group.map(|id| id.0);
                 let sums = read_replica!(engine, |conn| conn.hours(group, from.0, until.0).await?);
                 Ok(sums.into_iter().map(Hour::from).collect())
-            })
-            .await
-    }
-
-    /// Requests that ended in `[from, until)`, counted in the log; for times of minutes.
-    pub async fn requests_ended(&self, from: Timestamp, until: Timestamp) -> StoreResult<i64> {
-        let engine = Arc::clone(&self.engine);
-        self.engine
-            .run(async move { read_replica!(engine, |conn| Ok(finals!(from, until).get_result(conn).await?)) })
-            .await
-    }
-
-    /// Requests of a group that ended in `[from, until)`, counted in the log; for times of up to an hour. Durations are not
-    /// told.
-    pub async fn group_requests_ended(
-        &self,
-        group: GroupId,
-        is_aggregate: bool,
-        from: Timestamp,
-        until: Timestamp,
-    ) -> StoreResult<Requests> {
-        let engine = Arc::clone(&self.engine);
-        self.engine
-            .run(async move {
-                let rows: Vec<(bool, i64)> = read_replica!(engine, |conn| match is_aggregate {
-                    true => ended!(request_logs::parent_group_id.eq(group.0), from, until).load(conn).await?,
-                    false => ended!(request_logs::group_id.eq(group.0), from, until).load(conn).await?,
-                });
-                let of = |wanted| rows.iter().filter(|(success, _)| *success == wanted).map(|(_, count)| count).sum();
-                Ok(Requests { successes: of(true), failures: of(false), ..Requests::default() })
             })
             .await
     }
@@ -186,21 +130,6 @@ fn sample(vault: &Vault, rows: &[(i64, String, String)]) -> EncryptionSample {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::tests::plans::{assert_goes_by, plan};
-
-    #[test]
-    fn counting_goes_by_an_index_and_reads_no_rows() {
-        let (from, until) = (Timestamp(1), Timestamp(2));
-        let all = finals!(from, until);
-        assert_goes_by(&all, "idx_request_logs_time", "requests per minute");
-        let group = ended!(request_logs::group_id.eq(1), from, until);
-        assert_goes_by(&group, "idx_request_logs_group_time", "a group");
-        let aggregate = ended!(request_logs::parent_group_id.eq(1), from, until);
-        assert_goes_by(&aggregate, "idx_request_logs_parent_time", "an aggregate");
-        for steps in [plan(&all), plan(&group), plan(&aggregate)] {
-            assert!(steps.iter().any(|step| step.contains("COVERING")), "{steps:?}");
-        }
-    }
 
     #[test]
     fn a_store_with_a_key_tells_how_it_is_stored() {

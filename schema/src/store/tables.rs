@@ -202,6 +202,80 @@ diesel::table! {
 }
 
 diesel::table! {
+    access_tokens (id) {
+        id -> BigInt,
+        name -> Text,
+        role -> Text,
+        prefix -> Text,
+        token_hash -> Text,
+        expires_at -> Nullable<BigInt>,
+        last_used_at -> Nullable<BigInt>,
+        created_at -> BigInt,
+        updated_at -> BigInt,
+    }
+}
+
+diesel::table! {
+    audit_log (id) {
+        id -> BigInt,
+        time -> BigInt,
+        actor_kind -> Text,
+        actor_id -> Nullable<BigInt>,
+        actor_name -> Text,
+        role -> Text,
+        address -> Text,
+        request_id -> Text,
+        action -> Text,
+        subject_type -> Text,
+        subject_id -> Nullable<BigInt>,
+        subject_name -> Text,
+        values_before -> Nullable<Text>,
+        values_after -> Nullable<Text>,
+        outcome -> Text,
+        error -> Text,
+    }
+}
+
+diesel::table! {
+    request_counts (group_id, time) {
+        group_id -> BigInt,
+        time -> BigInt,
+        success_count -> BigInt,
+        failure_count -> BigInt,
+    }
+}
+
+diesel::table! {
+    recasts (id) {
+        id -> BigInt,
+        purpose -> Text,
+        stage -> Text,
+        last_row -> Text,
+        is_check -> Bool,
+        processed -> BigInt,
+        total -> BigInt,
+        changed -> BigInt,
+        unreadable -> BigInt,
+        started_at -> BigInt,
+        finished_at -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
+    hourly_outcomes (group_id, time, class) {
+        group_id -> BigInt,
+        time -> BigInt,
+        class -> Text,
+        attempt_count -> BigInt,
+        request_count -> BigInt,
+        input_tokens -> BigInt,
+        output_tokens -> BigInt,
+        cached_tokens -> BigInt,
+        reasoning_tokens -> BigInt,
+    }
+}
+
+diesel::table! {
     takeovers (source) {
         source -> Text,
         progress -> Text,

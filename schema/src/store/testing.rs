@@ -148,8 +148,11 @@ impl Database {
         execute(&self.dsn, sql);
     }
 
-    /// The first column of the rows of a query, as text.
+    /// The rows of a query of one column, as text.
     pub fn column(&self, sql: &str) -> Vec<String> {
+        if self.kind == Kind::Sqlite {
+            return sqlite_column(&self.dsn, sql);
+        }
         query(&self.dsn, sql).into_iter().map(|row| row.into_iter().next().expect("a column")).collect()
     }
 
@@ -169,7 +172,7 @@ impl Database {
         let mut all = String::new();
         for table in self.column(tables) {
             for row in query(&self.dsn, &format!("SELECT * FROM {table}")) {
-                writeln!(all, "{table} {}", row.join(" ")).expect("memory");
+                writeln!(all, "{}: {}", table.trim_matches(['"', '`']), row.join(" ")).expect("memory");
             }
         }
         all
@@ -232,6 +235,19 @@ fn sqlite(path: &str, sql: &str) -> Rows {
     let mut connection = open_sqlite(path).expect("the file opens");
     connection.batch_execute(sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
     Vec::new()
+}
+
+fn sqlite_column(path: &str, sql: &str) -> Vec<String> {
+    use diesel::{QueryableByName, RunQueryDsl, sql_query, sql_types::Text};
+
+    #[derive(QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Text)]
+        text: String,
+    }
+    let named = format!("WITH q (text) AS ({sql}) SELECT CAST(text AS TEXT) AS text FROM q");
+    let rows: Vec<Row> = sql_query(named).load(&mut open_sqlite(path).expect("the file opens")).expect(sql);
+    rows.into_iter().map(|row| row.text).collect()
 }
 
 async fn async_postgres(dsn: PostgresDsn, sql: String) -> Result<Rows, String> {

@@ -179,3 +179,52 @@ async fn keys_that_are_stored_as_they_should_be_raise_no_alarm() {
     api.keys(id, &["sk-1", "sk-2"]).await;
     assert_eq!(api.get("/api/dashboard/encryption-status").await.data(), fine);
 }
+
+#[actix_web::test]
+async fn errors_and_tokens_are_told_for_all_and_for_a_group() {
+    use gpt_load_schema::log::{OutcomeClass, TokenUsage};
+    let api = Api::start().await;
+    let (one, two) = (api.group("one").await, api.group("two").await);
+    let usage = TokenUsage { input: Some(100), output: Some(20), cached: Some(30), reasoning: Some(5) };
+    let served = |group, minutes| RequestLog { usage, class: Some(OutcomeClass::Success), ..row(group, ago(minutes)) };
+    let failed = |class, request_type| RequestLog { class, request_type, is_success: false, ..row(one, ago(1)) };
+    let hour = 60;
+    api.log(&[
+        served(one, 0),
+        served(two, 0),
+        served(one, 30 * hour),
+        served(one, 5 * 24 * hour),
+        served(one, 20 * 24 * hour),
+        failed(Some(OutcomeClass::RateLimited), RequestType::Retry),
+        failed(Some(OutcomeClass::RateLimited), RequestType::Final),
+        failed(None, RequestType::Final),
+    ])
+    .await;
+    let errors = json!({"hours": 24, "errors": [
+        {"class": "rate_limited", "attempts": 2, "requests": 1},
+        {"class": "gateway", "attempts": 1, "requests": 1},
+    ]});
+    assert_eq!(api.get("/api/dashboard/errors").await.data(), errors);
+    assert_eq!(
+        api.get(&format!("/api/dashboard/errors?groupId={two}")).await.data(),
+        json!({"hours": 24, "errors": []})
+    );
+    let used = |served: i64, attempts: i64| {
+        json!({
+            "input_tokens": 100 * served, "output_tokens": 20 * served, "cached_tokens": 30 * served,
+            "reasoning_tokens": 5 * served, "attempts": attempts,
+        })
+    };
+    let tokens = api.get("/api/dashboard/tokens").await.data();
+    let expected = json!({
+        "tokens_24_hour": used(2, 5), "tokens_previous_24_hour": used(1, 1),
+        "tokens_7_day": used(4, 7), "tokens_30_day": used(5, 8),
+    });
+    assert_eq!(tokens, expected);
+    let of_two = api.get(&format!("/api/dashboard/tokens?groupId={two}")).await.data();
+    assert_eq!((&of_two["tokens_24_hour"], &of_two["tokens_30_day"]), (&used(1, 1), &used(1, 1)));
+    for path in ["errors", "tokens"] {
+        api.get(&format!("/api/dashboard/{path}?groupId=x")).await.is_error(400, "BAD_REQUEST", "groupId", path);
+        api.get(&format!("/api/dashboard/{path}?groupId=99")).await.is_error(404, "NOT_FOUND", "", path);
+    }
+}

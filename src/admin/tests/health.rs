@@ -1,4 +1,6 @@
-use serde_json::json;
+use gpt_load_actors::commands::{Command, Order};
+use gpt_load_schema::ids::GroupId;
+use serde_json::{Value, json};
 
 use super::support::Api;
 
@@ -40,4 +42,30 @@ async fn a_node_without_routes_is_not_ready() {
     let ready = api.send(actix_web::test::TestRequest::with_uri("/health/ready")).await;
     assert_eq!((ready.status, &ready.json()["checks"]["routing"]), (503, &json!("starting")));
     assert_eq!(ready.headers["retry-after"], "2");
+}
+
+#[actix_web::test]
+async fn what_is_wrong_is_told_to_holders_of_the_key_alone() {
+    let api = Api::start().await;
+    let (out, fine) = (api.group("out-of-keys").await, api.group("fine").await);
+    api.keys(out, &["sk-1", "sk-2"]).await;
+    api.keys(fine, &["sk-3", "sk-4"]).await;
+    api.group("empty").await;
+    let told = async || api.get("/health").await.json()["warnings"].clone();
+    assert_eq!(told().await, Value::Null);
+    for (group, key, order) in
+        [(out, "sk-1", Order::Disable), (out, "sk-2", Order::Invalidate), (fine, "sk-3", Order::Invalidate)]
+    {
+        let key = api.state.store.key_by_value(GroupId(group), &key.into()).await.unwrap().unwrap();
+        api.state.runtime.execute(Command::OrderKey(GroupId(group), key.id, order)).await.unwrap();
+    }
+    assert_eq!(told().await, json!(["group out-of-keys: no key may serve (1 disabled for a while, 1 invalid)"]));
+    for request in [
+        actix_web::test::TestRequest::with_uri("/health"),
+        actix_web::test::TestRequest::with_uri("/health").insert_header(("Authorization", "Bearer wrong")),
+    ] {
+        let answer = api.send(request.peer_addr("192.0.2.1:1".parse().unwrap())).await;
+        assert_eq!((answer.status, &answer.json()["status"]), (200, &json!("healthy")));
+        assert!(!answer.text.contains("out-of-keys") && answer.json().get("warnings").is_none(), "{}", answer.text);
+    }
 }

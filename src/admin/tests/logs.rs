@@ -305,3 +305,26 @@ async fn no_filter_is_the_servers_fault() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_live_view_asks_for_what_follows() {
+    let api = Api::start().await;
+    let group = api.group("team").await;
+    let rows: Vec<RequestLog> = (0..5).map(|at| row(group, Timestamp(AT.0 + at))).collect();
+    api.log(&rows).await;
+    let tail = async |query: &str| {
+        let data = api.get(&format!("/api/logs?after={}&{query}", rows[1].id)).await.data();
+        let ids: Vec<_> = data["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect();
+        (ids, data["pagination"].clone())
+    };
+    let ids = |places: &[usize]| places.iter().map(|place| json!(rows[*place].id.to_string())).collect::<Vec<_>>();
+    assert_eq!(tail("").await, (ids(&[4, 3, 2]), json!({"page_size": 15, "has_more": false})));
+    assert_eq!(tail("page_size=2").await, (ids(&[3, 2]), json!({"page_size": 2, "has_more": true})));
+    assert_eq!(tail("is_success=false").await.0, ids(&[]));
+    assert_eq!(tail("group_name=TEAM&start_time=2026-01-31T12:34:56.793Z").await.0, ids(&[4]));
+    for (after, status, code) in
+        [("1", 400, "BAD_REQUEST"), ("%00", 400, "BAD_REQUEST"), (&*Uuid::nil().to_string(), 404, "NOT_FOUND")]
+    {
+        api.get(&format!("/api/logs?after={after}")).await.is_error(status, code, "after", after);
+    }
+}

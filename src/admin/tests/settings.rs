@@ -27,6 +27,9 @@ async fn every_setting_is_listed_with_its_type() {
     assert_eq!(timeout["min_value"], 1);
     assert_eq!(timeout["required"], true);
     assert_eq!(timeout["category"], "Request settings");
+    assert_eq!((&timeout["unit"], &timeout["is_secret"]), (&json!("s"), &json!(false)));
+    let proxy_keys = setting(&categories, "proxy_keys");
+    assert_eq!((proxy_keys.get("unit"), &proxy_keys["is_secret"]), (None, &json!(true)));
     let logging = setting(&categories, "enable_request_body_logging");
     assert_eq!((&logging["value"], &logging["type"]), (&json!(false), &json!("bool")));
     assert_eq!(logging.get("min_value"), None);
@@ -110,6 +113,8 @@ async fn group_options_have_native_system_values_in_order() {
     assert_eq!(value("max_retries"), &json!(7));
     assert_eq!(value("enable_request_body_logging"), &json!(false));
     assert_eq!(value("proxy_url"), &json!(""));
+    let timeout = &options[0];
+    assert_eq!((&timeout["type"], &timeout["unit"], &timeout["min_value"]), (&json!("int"), &json!("s"), &json!(1)));
     assert!(options.iter().all(|option| option["key"] != "app_url"));
 }
 

@@ -10,6 +10,7 @@ use gpt_load_actors::{
     runtime::Runtime,
 };
 use gpt_load_schema::{
+    access::Role,
     group::Group,
     ids::{GroupId, KeyId},
     key::KeyHealth,
@@ -120,6 +121,25 @@ impl Api {
             .peer_addr(SocketAddr::from(([192, 0, 2, 1], 1234)))
             .insert_header(("Authorization", format!("Bearer {KEY}")))
             .insert_header(("Accept-Language", "en"))
+    }
+
+    /// A request in English without a key, from another address than those of [`Api::request`].
+    pub(super) fn anonymous(method: Method, path: &str) -> test::TestRequest {
+        test::TestRequest::with_uri(path)
+            .method(method)
+            .peer_addr(SocketAddr::from(([192, 0, 2, 9], 1)))
+            .insert_header(("Accept-Language", "en"))
+    }
+
+    /// The same with a key.
+    pub(super) fn with_key(method: Method, path: &str, key: &str) -> test::TestRequest {
+        Self::anonymous(method, path).insert_header(("Authorization", format!("Bearer {key}")))
+    }
+
+    /// Makes an access token; answers its id and its value.
+    pub(super) async fn token(&self, name: &str, role: Role) -> (i64, String) {
+        let made = self.post("/api/tokens", json!({"name": name, "role": role})).await.data();
+        (made["id"].as_i64().unwrap(), made["token"].as_str().unwrap().to_owned())
     }
 
     pub(super) async fn get(&self, path: &str) -> Answer {

@@ -122,12 +122,12 @@ fn names_of_the_first_generation_become_initial_values_and_say_so() {
 
 #[test]
 fn what_nothing_heeds_is_named_when_it_is_set() {
-    let folder = folder(&[("gpt-load.toml", "max_idle_conns = 5\n")]);
+    let folder = folder(&[("gpt-load.toml", "journal_fsync = \"never\"\n")]);
     let loaded = load_in(folder.path(), &[("NODE_NAME", "a")]).expect("good");
     let planned: Vec<_> = loaded.notes.iter().filter(|note| note.contains("no effect")).collect();
     let expected = [
         "environment: NODE_NAME is accepted, but has no effect in this version",
-        "gpt-load.toml line 1: MAX_IDLE_CONNS is accepted, but has no effect in this version",
+        "gpt-load.toml line 1: JOURNAL_FSYNC is accepted, but has no effect in this version",
     ];
     assert_eq!(planned, expected);
     assert_eq!(loaded.notes.len(), 2, "and is not said to be in force: {:?}", loaded.notes);

@@ -21,7 +21,7 @@ struct Bench {
 fn bench() -> Bench {
     let (io, upstream) = duplex(4096);
     let scope = Rc::new(Scope::default());
-    let guarded = GuardedIo::new(io, Rc::clone(&scope), IdleConnections::default().place("h", 1));
+    let guarded = GuardedIo::new(io, Rc::clone(&scope), IdleConnections::default().place("h", 1, 1));
     Bench { guarded, upstream, scope }
 }
 

@@ -139,6 +139,17 @@ pub(in crate::store) fn insert_rows(connection: &mut SqliteConnection, rows: &Ro
     Ok(inserted)
 }
 
+/// Tables that hold secrets.
+pub(super) const SECRET_TABLES: [&str; 5] =
+    ["api_keys", "encryption_keys", "groups", "request_logs", "system_settings"];
+
+/// A number of rows.
+#[derive(QueryableByName)]
+pub(super) struct Count {
+    #[diesel(sql_type = BigInt)]
+    pub(super) number: i64,
+}
+
 /// A stored key.
 #[derive(QueryableByName)]
 pub(super) struct Found {

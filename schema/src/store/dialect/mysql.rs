@@ -13,7 +13,7 @@ use diesel::{
     sql_query,
     sql_types::{BigInt, Bool, Nullable, Text},
 };
-use diesel_async::{AsyncMysqlConnection, RunQueryDsl};
+use diesel_async::{AsyncMysqlConnection, RunQueryDsl, SimpleAsyncConnection};
 use serde_json::{Value, json};
 
 use super::{
@@ -25,7 +25,11 @@ use crate::store::{
     logs::LogRow,
     proofs::ProofRow,
     resources::ResourceRow,
-    tables::{api_keys, group_hourly_stats, outcome_proofs, request_logs, resources, system_settings},
+    tables::{
+        api_keys, group_hourly_stats, hourly_outcomes, outcome_proofs, request_counts, request_logs, resources,
+        system_settings,
+    },
+    tallies::{OutcomeRow, RecentRow, Tallies},
 };
 
 /// Rows of one statement: below 65,535 variables for every table of this program.
@@ -141,6 +145,11 @@ impl Dialect for AsyncMysqlConnection {
         Ok(())
     }
 
+    async fn add_tallies(&mut self, tallies: Tallies) -> QueryResult<()> {
+        add_recent(self, &tallies.recent).await?;
+        add_outcomes(self, &tallies.outcomes).await
+    }
+
     async fn add_hourly(&mut self, rows: Vec<HourlyRow>) -> QueryResult<()> {
         use group_hourly_stats::{duration_ms, failure_count, success_count, table, updated_at};
         for batch in rows.chunks(ROWS) {
@@ -176,6 +185,24 @@ impl Dialect for AsyncMysqlConnection {
                 .await?;
         }
         Ok(())
+    }
+
+    async fn wipe_deleted(&mut self, _: bool) -> QueryResult<()> {
+        // What becomes of old versions of rows, and when, is the server's business.
+        Ok(())
+    }
+
+    async fn rebuild(&mut self) -> QueryResult<()> {
+        for table in cells::SECRET_TABLES {
+            self.batch_execute(&format!("OPTIMIZE TABLE `{table}`")).await?;
+        }
+        Ok(())
+    }
+
+    async fn has_legacy_tables(&mut self) -> QueryResult<bool> {
+        let sql = "SELECT COUNT(*) AS number FROM information_schema.tables WHERE table_schema = DATABASE() AND table_name LIKE 'legacy!_%' ESCAPE '!'";
+        let found: cells::Count = sql_query(sql).get_result(self).await?;
+        Ok(found.number > 0)
     }
 
     async fn insert_rows(&mut self, rows: Rows) -> QueryResult<usize> {
@@ -237,6 +264,46 @@ impl Dialect for AsyncMysqlConnection {
             None => hours!(from, until).filter(is_aggregate.eq(false)).load(self).await,
         }
     }
+}
+
+async fn add_recent(connection: &mut AsyncMysqlConnection, rows: &[RecentRow]) -> QueryResult<()> {
+    use request_counts::{failure_count, success_count, table};
+    for batch in rows.chunks(ROWS) {
+        diesel::insert_into(table)
+            .values(batch)
+            .on_conflict(DuplicatedKeys)
+            .do_update()
+            .set((
+                success_count.eq(success_count + sql::<BigInt>("VALUES(success_count)")),
+                failure_count.eq(failure_count + sql::<BigInt>("VALUES(failure_count)")),
+            ))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn add_outcomes(connection: &mut AsyncMysqlConnection, rows: &[OutcomeRow]) -> QueryResult<()> {
+    use hourly_outcomes::{
+        attempt_count, cached_tokens, input_tokens, output_tokens, reasoning_tokens, request_count, table,
+    };
+    for batch in rows.chunks(ROWS) {
+        diesel::insert_into(table)
+            .values(batch)
+            .on_conflict(DuplicatedKeys)
+            .do_update()
+            .set((
+                attempt_count.eq(attempt_count + sql::<BigInt>("VALUES(attempt_count)")),
+                request_count.eq(request_count + sql::<BigInt>("VALUES(request_count)")),
+                input_tokens.eq(input_tokens + sql::<BigInt>("VALUES(input_tokens)")),
+                output_tokens.eq(output_tokens + sql::<BigInt>("VALUES(output_tokens)")),
+                cached_tokens.eq(cached_tokens + sql::<BigInt>("VALUES(cached_tokens)")),
+                reasoning_tokens.eq(reasoning_tokens + sql::<BigInt>("VALUES(reasoning_tokens)")),
+            ))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Members that a row does not have are NULL.

@@ -10,7 +10,7 @@ use diesel::{
     sql_types::{Array, BigInt, Bool, Integer, Nullable, Text},
     upsert::excluded,
 };
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::{
     Dialect, HealthRow, HourSums, HourlyRow, KeyUsage, NewKey, Rows, SettingRow,
@@ -21,7 +21,11 @@ use crate::store::{
     logs::LogRow,
     proofs::ProofRow,
     resources::ResourceRow,
-    tables::{api_keys, group_hourly_stats, outcome_proofs, request_logs, resources, system_settings},
+    tables::{
+        api_keys, group_hourly_stats, hourly_outcomes, outcome_proofs, request_counts, request_logs, resources,
+        system_settings,
+    },
+    tallies::{OutcomeRow, RecentRow, Tallies},
 };
 
 /// Rows of one statement: below 65,535 variables for every table of this program.
@@ -133,6 +137,11 @@ impl Dialect for AsyncPgConnection {
         Ok(())
     }
 
+    async fn add_tallies(&mut self, tallies: Tallies) -> QueryResult<()> {
+        add_recent(self, &tallies.recent).await?;
+        add_outcomes(self, &tallies.outcomes).await
+    }
+
     async fn add_hourly(&mut self, rows: Vec<HourlyRow>) -> QueryResult<()> {
         use group_hourly_stats::{duration_ms, failure_count, group_id, success_count, table, time, updated_at};
         for batch in rows.chunks(ROWS) {
@@ -165,6 +174,24 @@ impl Dialect for AsyncPgConnection {
                 .await?;
         }
         Ok(())
+    }
+
+    async fn wipe_deleted(&mut self, _: bool) -> QueryResult<()> {
+        // What becomes of old versions of rows, and when, is the server's business.
+        Ok(())
+    }
+
+    async fn rebuild(&mut self) -> QueryResult<()> {
+        for table in cells::SECRET_TABLES {
+            self.batch_execute(&format!(r#"VACUUM FULL "{table}""#)).await?;
+        }
+        Ok(())
+    }
+
+    async fn has_legacy_tables(&mut self) -> QueryResult<bool> {
+        let sql = "SELECT COUNT(*) AS number FROM pg_tables WHERE schemaname = current_schema() AND tablename LIKE 'legacy!_%' ESCAPE '!'";
+        let found: cells::Count = sql_query(sql).get_result(self).await?;
+        Ok(found.number > 0)
     }
 
     async fn insert_rows(&mut self, rows: Rows) -> QueryResult<usize> {
@@ -216,6 +243,47 @@ impl Dialect for AsyncPgConnection {
             None => hours!(from, until).filter(is_aggregate.eq(false)).load(self).await,
         }
     }
+}
+
+async fn add_recent(connection: &mut AsyncPgConnection, rows: &[RecentRow]) -> QueryResult<()> {
+    use request_counts::{failure_count, group_id, success_count, table, time};
+    for batch in rows.chunks(ROWS) {
+        diesel::insert_into(table)
+            .values(batch)
+            .on_conflict((group_id, time))
+            .do_update()
+            .set((
+                success_count.eq(success_count + excluded(success_count)),
+                failure_count.eq(failure_count + excluded(failure_count)),
+            ))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
+}
+
+async fn add_outcomes(connection: &mut AsyncPgConnection, rows: &[OutcomeRow]) -> QueryResult<()> {
+    use hourly_outcomes::{
+        attempt_count, cached_tokens, class, group_id, input_tokens, output_tokens, reasoning_tokens, request_count,
+        table, time,
+    };
+    for batch in rows.chunks(ROWS) {
+        diesel::insert_into(table)
+            .values(batch)
+            .on_conflict((group_id, time, class))
+            .do_update()
+            .set((
+                attempt_count.eq(attempt_count + excluded(attempt_count)),
+                request_count.eq(request_count + excluded(request_count)),
+                input_tokens.eq(input_tokens + excluded(input_tokens)),
+                output_tokens.eq(output_tokens + excluded(output_tokens)),
+                cached_tokens.eq(cached_tokens + excluded(cached_tokens)),
+                reasoning_tokens.eq(reasoning_tokens + excluded(reasoning_tokens)),
+            ))
+            .execute(connection)
+            .await?;
+    }
+    Ok(())
 }
 
 /// One column of `rows`.

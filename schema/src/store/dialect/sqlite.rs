@@ -4,7 +4,8 @@
 //! execution tells whether its row was new.
 
 use diesel::{
-    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, dsl::sql, sql_types, upsert::excluded,
+    ExpressionMethods, QueryDsl, QueryResult, RunQueryDsl, SqliteConnection, connection::SimpleConnection, dsl::sql,
+    sql_types, upsert::excluded,
 };
 
 use super::{Dialect, HealthRow, HourSums, HourlyRow, KeyUsage, NewKey, Rows, SettingRow, cells};
@@ -13,7 +14,12 @@ use crate::store::{
     pool::AsyncSqlite,
     proofs::ProofRow,
     resources::ResourceRow,
-    tables::{api_keys, group_hourly_stats, outcome_proofs, request_logs, resources, system_settings},
+    tables::{
+        api_keys, group_hourly_stats, hourly_outcomes, outcome_proofs, request_counts, request_logs, resources,
+        system_settings,
+    },
+    takeover::inventory,
+    tallies::{OutcomeRow, RecentRow, Tallies},
 };
 
 diesel::define_sql_function! {
@@ -121,6 +127,14 @@ impl Dialect for AsyncSqlite {
         .await
     }
 
+    async fn add_tallies(&mut self, tallies: Tallies) -> QueryResult<()> {
+        self.spawn_blocking(move |connection| {
+            add_recent(connection, tallies.recent)?;
+            add_outcomes(connection, tallies.outcomes)
+        })
+        .await
+    }
+
     async fn add_hourly(&mut self, rows: Vec<HourlyRow>) -> QueryResult<()> {
         use group_hourly_stats::{duration_ms, failure_count, group_id, success_count, table, time, updated_at};
         self.spawn_blocking(move |connection| {
@@ -167,6 +181,25 @@ impl Dialect for AsyncSqlite {
         self.spawn_blocking(move |connection| cells::key_ids(connection, &table, &wanted)).await
     }
 
+    async fn wipe_deleted(&mut self, on: bool) -> QueryResult<()> {
+        // What the write-ahead log still holds goes with it.
+        let sql = if on {
+            "PRAGMA secure_delete = ON"
+        } else {
+            "PRAGMA secure_delete = OFF; PRAGMA wal_checkpoint(TRUNCATE)"
+        };
+        self.spawn_blocking(move |connection| connection.batch_execute(sql)).await
+    }
+
+    async fn rebuild(&mut self) -> QueryResult<()> {
+        self.spawn_blocking(|connection| connection.batch_execute("VACUUM; PRAGMA wal_checkpoint(TRUNCATE)")).await
+    }
+
+    async fn has_legacy_tables(&mut self) -> QueryResult<bool> {
+        let tables = self.spawn_blocking(|connection| inventory(connection)).await?;
+        Ok(tables.0.keys().any(|table| table.starts_with("legacy_")))
+    }
+
     async fn request_totals(&mut self) -> QueryResult<(i64, i64)> {
         self.spawn_blocking(|connection| {
             group_hourly_stats::table
@@ -188,6 +221,45 @@ impl Dialect for AsyncSqlite {
         })
         .await
     }
+}
+
+fn add_recent(connection: &mut SqliteConnection, rows: Vec<RecentRow>) -> QueryResult<()> {
+    use request_counts::{failure_count, group_id, success_count, table, time};
+    for row in rows {
+        diesel::insert_into(table)
+            .values(row)
+            .on_conflict((group_id, time))
+            .do_update()
+            .set((
+                success_count.eq(success_count + excluded(success_count)),
+                failure_count.eq(failure_count + excluded(failure_count)),
+            ))
+            .execute(connection)?;
+    }
+    Ok(())
+}
+
+fn add_outcomes(connection: &mut SqliteConnection, rows: Vec<OutcomeRow>) -> QueryResult<()> {
+    use hourly_outcomes::{
+        attempt_count, cached_tokens, class, group_id, input_tokens, output_tokens, reasoning_tokens, request_count,
+        table, time,
+    };
+    for row in rows {
+        diesel::insert_into(table)
+            .values(row)
+            .on_conflict((group_id, time, class))
+            .do_update()
+            .set((
+                attempt_count.eq(attempt_count + excluded(attempt_count)),
+                request_count.eq(request_count + excluded(request_count)),
+                input_tokens.eq(input_tokens + excluded(input_tokens)),
+                output_tokens.eq(output_tokens + excluded(output_tokens)),
+                cached_tokens.eq(cached_tokens + excluded(cached_tokens)),
+                reasoning_tokens.eq(reasoning_tokens + excluded(reasoning_tokens)),
+            ))
+            .execute(connection)?;
+    }
+    Ok(())
 }
 
 /// The rows whose insertion added something.

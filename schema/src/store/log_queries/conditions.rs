@@ -72,6 +72,18 @@ impl Conditions {
         }
     }
 
+    /// What is left to be checked of rows that `driver` leads to: what they all meet only misleads the database about how
+    /// many there are.
+    pub(super) fn beside(&self, driver: &Driver) -> Self {
+        let mut left = self.clone();
+        match driver {
+            Driver::Group(_) => left.groups = None,
+            Driver::Parent(_) => left.parents = None,
+            Driver::Time | Driver::Key(_) => {}
+        }
+        left
+    }
+
     /// How many rows of the driving index are looked at; `None` = all, because every one of them meets the conditions.
     pub(super) fn searched(&self) -> Option<i64> {
         let driver = self.driver();
@@ -170,7 +182,9 @@ macro_rules! driven {
 macro_rules! matching {
     ($conditions:expr) => {{
         let conditions: &Conditions = $conditions;
-        narrowed!(driven!(conditions.driver(), conditions.from, conditions.until), conditions)
+        let driver = conditions.driver();
+        let left = conditions.beside(&driver);
+        narrowed!(driven!(driver, conditions.from, conditions.until), &left)
     }};
 }
 

@@ -1,5 +1,6 @@
 //! Lists of log rows: pages, attempts of one request, the keys that were used.
 
+mod after;
 mod conditions;
 mod contains;
 #[cfg(test)]
@@ -12,6 +13,7 @@ use diesel::{ExpressionMethods, NullableExpressionMethods, OptionalExtension, Qu
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
+pub use self::after::LogTail;
 use self::{
     conditions::{Conditions, Driver, containing, driven, keys_used, matching, narrowed},
     contains::contains,

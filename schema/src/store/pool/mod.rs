@@ -17,7 +17,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use diesel::SqliteConnection;
 use diesel_async::{pooled_connection::bb8::Pool, sync_connection_wrapper::SyncConnectionWrapper};
-use tokio::runtime::Runtime;
+use tokio::{runtime::Runtime, sync::RwLock};
 
 pub(super) use self::{
     mysql::Mysql,
@@ -25,7 +25,10 @@ pub(super) use self::{
     server::{Server, ServerPools, connect},
     sqlite::{open_sqlite, sqlite_pools},
 };
-use super::{StoreError, StoreResult};
+use super::{
+    StoreError, StoreResult,
+    unlock::{Opened, Wrapping},
+};
 use crate::crypto::Vault;
 
 /// SQLite behind an asynchronous face.
@@ -51,12 +54,17 @@ pub(super) enum Pools {
 pub(super) struct Engine {
     pub(super) pools: Pools,
     pub(super) vault: Arc<Vault>,
+    /// What wraps data keys; `None` where secrets are plain text.
+    pub(super) wrapping: Option<Arc<Wrapping>>,
+    /// Shared by whoever encrypts, until that is committed; exclusive for whoever brings another data key.
+    pub(super) sealing: RwLock<()>,
     runtime: StoreRuntime,
 }
 
 impl Engine {
-    pub(super) fn new(pools: Pools, vault: Arc<Vault>, runtime: StoreRuntime) -> Self {
-        Self { pools, vault, runtime }
+    pub(super) fn new(pools: Pools, opened: &Opened, runtime: StoreRuntime) -> Self {
+        let (vault, wrapping) = (Arc::clone(&opened.vault), opened.wrapping.clone());
+        Self { pools, vault, wrapping, sealing: RwLock::default(), runtime }
     }
 
     /// Runs a store call to its end, also when the caller does not wait for it.
@@ -195,7 +203,30 @@ macro_rules! transact {
     };
 }
 
-pub(super) use {read, read_replica, reading, transact, write};
+/// Expands `$body` for the connection that writes, outside of a transaction.
+macro_rules! directly {
+    ($engine:expr, |$conn:ident| $body:expr) => {
+        match &$engine.pools {
+            $crate::store::pool::Pools::Sqlite { writer, .. } => {
+                let mut pooled = writer.get().await.map_err($crate::store::StoreError::from)?;
+                let $conn = &mut *pooled;
+                $body
+            }
+            $crate::store::pool::Pools::Postgres(pools) => {
+                let mut pooled = pools.writers.get().await?;
+                let $conn = &mut *pooled;
+                $body
+            }
+            $crate::store::pool::Pools::Mysql(pools) => {
+                let mut pooled = pools.writers.get().await?;
+                let $conn = &mut *pooled;
+                $body
+            }
+        }
+    };
+}
+
+pub(super) use {directly, read, read_replica, reading, transact, write};
 
 /// The text form of a path, which SQLite needs.
 pub(super) fn path_text(path: &Path) -> StoreResult<String> {

@@ -9,17 +9,18 @@ use super::{
     copy::Copying,
     progress::{Progress, Stage},
     source_sqlite::{SqliteSource, inventory, open_read_only},
-    staging::{Template, stored_progress, vault},
+    staging::{Template, keys, stored_progress},
     swap,
     target::{STAGED, Target},
 };
 use crate::{
-    crypto::{Vault, envelope::Derivation},
+    crypto::envelope::Derivation,
     secret::Secret,
     store::{
         StoreError, StoreResult,
         dialect::{Clash, Rows},
         pool::{AsyncSqlite, blocking, open_sqlite},
+        unlock::Opened,
     },
     takeover::{Report, cipher::LegacyCipher, source::Source},
     time::Timestamp,
@@ -28,15 +29,15 @@ use crate::{
 /// The name under which the progress of a take-over in place is stored.
 pub(super) const NAME: &str = "in place";
 
-/// Copies the tables of the old program in the file at `path` and puts the copies in their places; answers what was done,
-/// and the vault of the database.
+/// Copies the tables of the old program in the file at `path` and puts the copies in their places; answers what was
+/// done, and the keys of the database.
 pub(in crate::store) async fn take_over(
     path: &str,
     passphrase: Option<Secret>,
     fresh: Derivation,
     options: Options,
     watch: &mut Watch,
-) -> StoreResult<(Report, Arc<Vault>)> {
+) -> StoreResult<(Report, Opened)> {
     let passphrase = passphrase.filter(|passphrase| !passphrase.expose().is_empty());
     let derived = passphrase.clone();
     let cipher = Arc::new(blocking(move || Ok(LegacyCipher::new(derived.as_ref()))).await?);
@@ -46,11 +47,10 @@ pub(in crate::store) async fn take_over(
     // Nobody else may have the file open while its journal changes.
     drop(source);
 
-    let (vault, progress) = begin(path, passphrase, fresh, generation, watch).await?;
-    let opened = path.to_owned();
-    let connection = blocking(move || Ok(open_sqlite(&opened)?)).await?;
-    let vault = Arc::new(vault);
-    let mut target = Target::Staged { connection: AsyncSqlite::new(connection), vault: Arc::clone(&vault) };
+    let (opened, progress) = begin(path, passphrase, fresh, generation, watch).await?;
+    let file = path.to_owned();
+    let connection = blocking(move || Ok(open_sqlite(&file)?)).await?;
+    let mut target = Target::Staged { connection: AsyncSqlite::new(connection), vault: Arc::clone(&opened.vault) };
     let mut source = SqliteSource::open(path).await?;
     let mut copying =
         Copying { source: &mut source, target: &mut target, name: NAME, cipher, options, progress, watch };
@@ -69,7 +69,7 @@ pub(in crate::store) async fn take_over(
                     .to_owned(),
             ));
         };
-        Ok((progress.report, vault))
+        Ok((progress.report, opened))
     })
     .await
 }
@@ -81,7 +81,7 @@ async fn begin(
     fresh: Derivation,
     generation: &'static str,
     watch: &mut Watch,
-) -> StoreResult<(Vault, Progress)> {
+) -> StoreResult<(Opened, Progress)> {
     let path = path.to_owned();
     let staged = format!("{STAGED}takeovers");
     let resumed = {
@@ -101,7 +101,7 @@ async fn begin(
             if let Some(backup) = progress.backup.as_deref() {
                 Backup::of(&path, backup).settle_late()?;
             }
-            Ok(Some((vault(&mut connection, passphrase.as_ref())?, progress)))
+            Ok(Some((keys(&mut connection, passphrase.as_ref())?, progress)))
         })
         .await?
     };
@@ -115,10 +115,10 @@ async fn begin(
         progress.backup = Some(backup.path.clone());
         // The switch to WAL; a batch is then one write, and readers do not wait.
         drop(open_sqlite(&path)?);
-        let vault = Template::new()?.stage(&path, passphrase.as_ref(), &fresh, NAME, &progress)?;
+        let opened = Template::new()?.stage(&path, passphrase.as_ref(), &fresh, NAME, &progress)?;
         // Only now is the copy spoken of; one that nothing speaks of is made again, not left lying about.
         backup.settle()?;
-        Ok((vault, progress))
+        Ok((opened, progress))
     })
     .await
 }

@@ -24,7 +24,7 @@ mod tests;
 
 pub(super) use self::source_sqlite::inventory;
 
-use std::{path::Path, sync::Arc};
+use std::path::Path;
 
 use self::{backup::Backup, in_place::take_over, progress::Progress, staging::Template};
 use super::{
@@ -32,13 +32,9 @@ use super::{
     dsn::{Dsn, DsnError},
     migrate::{self, Found},
     pool::{self, StoreRuntime, blocking},
+    unlock::Opened,
 };
-use crate::{
-    crypto::{Vault, envelope::Derivation},
-    secret::Secret,
-    takeover::Report,
-    time::Timestamp,
-};
+use crate::{crypto::envelope::Derivation, secret::Secret, takeover::Report, time::Timestamp};
 
 /// How to take over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -165,12 +161,9 @@ impl Writer {
     }
 }
 
-/// [`take_over`] with everything said on the log, a few lines for each stage and the report; answers the database's vault.
-pub(super) async fn take_over_loudly(
-    path: &str,
-    passphrase: Option<Secret>,
-    fresh: Derivation,
-) -> StoreResult<Arc<Vault>> {
+/// [`take_over`] with everything said on the log, a few lines for each stage and the report; answers the database's
+/// keys.
+pub(super) async fn take_over_loudly(path: &str, passphrase: Option<Secret>, fresh: Derivation) -> StoreResult<Opened> {
     let mut said = ("", -1);
     let mut watch: Watch = Box::new(move |moment: Moment| {
         let tenth = if moment.total == 0 { 10 } else { moment.done * 10 / moment.total };
@@ -179,12 +172,12 @@ pub(super) async fn take_over_loudly(
             tracing::info!(stage = moment.stage, done = moment.done, total = moment.total, "taking over");
         }
     });
-    let (report, vault) = take_over(path, passphrase, fresh, Options::default(), &mut watch).await?;
+    let (report, opened) = take_over(path, passphrase, fresh, Options::default(), &mut watch).await?;
     tracing::info!("the database of an older GPT-Load was taken over; its tables are there as legacy_*");
     for line in report.to_string().lines() {
         tracing::info!("{line}");
     }
-    Ok(vault)
+    Ok(opened)
 }
 
 fn sqlite_path(dsn: &str) -> StoreResult<String> {

@@ -13,13 +13,13 @@ use super::{
     target::{STAGED, progress_rows},
 };
 use crate::{
-    crypto::{Vault, envelope::Derivation},
+    crypto::envelope::Derivation,
     secret::Secret,
     store::{
         StoreError, StoreResult,
         dialect::{Clash, Rows, insert_rows},
         migrate::{MIGRATIONS, SQLITE},
-        unlock,
+        unlock::{self, Opened},
     },
     time::Timestamp,
 };
@@ -80,7 +80,7 @@ impl Template {
     }
 
     /// Makes the tables in the file at `path`, all or none, with their first rows, the keys of encryption at rest and the
-    /// progress; answers the vault behind those keys. Blocks, also for the derivation of the wrapping key.
+    /// progress; answers those keys. Blocks, also for the derivation of the wrapping key.
     pub(super) fn stage(
         mut self,
         path: &str,
@@ -88,8 +88,8 @@ impl Template {
         fresh: &Derivation,
         name: &str,
         progress: &Progress,
-    ) -> StoreResult<Vault> {
-        let (keys, vault) = unlock::make(passphrase, fresh, Timestamp::now());
+    ) -> StoreResult<Opened> {
+        let made = unlock::make(passphrase, fresh, Timestamp::now());
         let mut statements = Vec::new();
         for table in objects(&mut self.connection, "table")? {
             statements.push(located(&table, "TABLE", |name| format!(r#"db."{name}""#))?);
@@ -111,7 +111,7 @@ impl Template {
             let keys = Rows {
                 table: format!("{STAGED}encryption_keys"),
                 columns: unlock::COLUMNS,
-                rows: keys.into_iter().map(unlock::KeyRow::cells).collect(),
+                rows: made.rows().into_iter().map(unlock::KeyRow::cells).collect(),
                 clash: Clash::Fail,
             };
             // These two tables are in the file and, empty, in memory.
@@ -120,7 +120,7 @@ impl Template {
             ))?;
             insert_rows(connection, &keys)?;
             insert_rows(connection, &progress_rows(format!("{STAGED}takeovers"), name, progress)?)?;
-            Ok(vault)
+            Ok(made)
         })
     }
 }
@@ -155,8 +155,8 @@ pub(super) fn stored_progress(
     rows.first().map(read).transpose()
 }
 
-/// The vault behind the tables that are being filled. Blocks for the derivation.
-pub(super) fn vault(connection: &mut SqliteConnection, passphrase: Option<&Secret>) -> StoreResult<Vault> {
+/// The keys behind the tables that are being filled. Blocks for the derivation.
+pub(super) fn keys(connection: &mut SqliteConnection, passphrase: Option<&Secret>) -> StoreResult<Opened> {
     let rows: Vec<unlock::KeyRow> =
         sql_query(format!(r#"SELECT * FROM "{STAGED}encryption_keys" ORDER BY id"#)).load(connection)?;
     unlock::open(&rows, passphrase)

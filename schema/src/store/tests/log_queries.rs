@@ -1,6 +1,7 @@
 use super::*;
 
 on_every_database! {
+    what_follows_a_row_comes_in_parts_and_nothing_twice,
     each_filter_lets_its_rows_through,
     pages_follow_one_another_also_within_a_millisecond,
     rows_show_their_key_or_say_that_it_is_not_readable,
@@ -263,4 +264,33 @@ async fn a_search_that_would_take_too_long_ends_and_says_where(kind: Kind) {
     let rest = LogFilter { until: page.searched_from, ..filter };
     let page = fixture.store.logs_page(&rest, 1, 10, NOW).await.expect("a page");
     assert_eq!((page.total, page.is_estimate, page.searched_from), (0, false, None), "the rest is searched through");
+}
+
+async fn what_follows_a_row_comes_in_parts_and_nothing_twice(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
+    let (one, two) = (fixture.group("one").await.id, fixture.group("two").await.id);
+    // Rows of one millisecond stand in the order of their ids.
+    let mut rows: Vec<RequestLog> = [0, 5, 5, 5, 9].map(|at| row(one, at)).into();
+    rows.push(row(two, 7));
+    rows.sort_by_key(|row| (row.timestamp, row.id));
+    fixture.commit(&rows).await;
+    let after = async |filter: &LogFilter, id: Uuid, limit| {
+        let tail = fixture.store.logs_after(filter, id, limit).await.expect("rows").expect("the row is known");
+        let found: Vec<_> = tail.items.iter().map(|entry| entry.log.id).collect();
+        assert_eq!(tail.searched_from, None);
+        (found, tail.has_more)
+    };
+    let ids = |places: &[usize]| places.iter().map(|place| rows[*place].id).collect::<Vec<_>>();
+    let any = LogFilter::default();
+    assert_eq!(after(&any, rows[0].id, 9).await, (ids(&[5, 4, 3, 2, 1]), false));
+    assert_eq!(after(&any, rows[2].id, 2).await, (ids(&[4, 3]), true));
+    assert_eq!(after(&any, rows[4].id, 2).await, (ids(&[5]), false));
+    assert_eq!(after(&any, rows[5].id, 2).await, (ids(&[]), false));
+    let of_two = LogFilter { group_name: Some("openai".to_owned()), status_code: Some(200), ..any.clone() };
+    assert_eq!(after(&of_two, rows[0].id, 1).await, (ids(&[1]), true));
+    let none = LogFilter { group_name: Some("nobody".to_owned()), ..any.clone() };
+    assert_eq!(after(&none, rows[0].id, 9).await, (ids(&[]), false));
+    // A row that is gone tells its time by its id; an id without a time tells nothing.
+    assert_eq!(after(&any, Uuid::now_v7(), 9).await, (ids(&[]), false));
+    assert!(fixture.store.logs_after(&any, Uuid::nil(), 9).await.expect("an answer").is_none());
 }

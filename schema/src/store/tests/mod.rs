@@ -24,7 +24,9 @@ macro_rules! on_every_database {
     };
 }
 
+mod access;
 mod commit;
+mod encryption;
 mod groups;
 mod keys;
 pub(super) mod log_queries;

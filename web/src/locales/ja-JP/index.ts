@@ -1,0 +1,4 @@
+import { assemble } from '../assemble'
+
+// Every file of this folder is an area: `keys.json` holds what `t('keys.…')` reads.
+export default assemble(import.meta.glob('./*.json', { eager: true, import: 'default' }))
