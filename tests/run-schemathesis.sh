@@ -7,7 +7,7 @@
 # SCHEMATHESIS_VENV           folder of its virtual environment
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-programs=${1:?usage: $0 PROGRAMS-DIR [schemathesis arguments]}
+programs=$(realpath -- "${1:?usage: $0 PROGRAMS-DIR [schemathesis arguments]}")
 shift
 # shellcheck source=tests/pair.sh
 source "$here/pair.sh"
