@@ -19,7 +19,12 @@ use super::{
 };
 
 /// Starts the import; answers the task.
-pub(super) async fn add(state: web::Data<AdminState>, caller: Caller, request: HttpRequest, payload: web::Payload) -> ApiResult {
+pub(super) async fn add(
+    state: web::Data<AdminState>,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> ApiResult {
     let request = KeyRequest::read(&request, payload, state.request_limit()).await?;
     let group = group(&state, &request).await?;
     let first_state = key_input::first_state(request.first_state.as_deref())?;
@@ -29,7 +34,12 @@ pub(super) async fn add(state: web::Data<AdminState>, caller: Caller, request: H
 }
 
 /// Starts the deletion; answers the task.
-pub(super) async fn delete(state: web::Data<AdminState>, caller: Caller, request: HttpRequest, payload: web::Payload) -> ApiResult {
+pub(super) async fn delete(
+    state: web::Data<AdminState>,
+    caller: Caller,
+    request: HttpRequest,
+    payload: web::Payload,
+) -> ApiResult {
     let request = KeyRequest::read(&request, payload, state.request_limit()).await?;
     let group = group(&state, &request).await?;
     let keys = request.keys()?;

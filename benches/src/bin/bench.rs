@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use gpt_load_benches::bench::{Options, ValidationOptions, keys, logs, prediction, provider_beside, run, run_validation};
+use gpt_load_benches::bench::{
+    Options, ValidationOptions, keys, logs, prediction, provider_beside, run, run_validation,
+};
 
 /// Measures the node against nginx and against the provider alone, in one run.
 #[derive(Debug, Parser)]

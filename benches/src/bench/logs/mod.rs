@@ -56,7 +56,13 @@ pub fn run(options: &Options, tell: &mut dyn FnMut(&str)) -> anyhow::Result<Outc
 
     let provider = contestants::provider(&options.provider, dir.path())?;
     let env = [("DATABASE_DSN", dsn), ("ENCRYPTION_KEY", PASSPHRASE)];
-    let gateway = contestants::gateway_in(&options.gateway, &contestants::new_home(dir.path())?, provider.plain, options.workers, &env)?;
+    let gateway = contestants::gateway_in(
+        &options.gateway,
+        &contestants::new_home(dir.path())?,
+        provider.plain,
+        options.workers,
+        &env,
+    )?;
     let lists = lists::measure(gateway.plain, &filled, tell)?;
     let retention = retention::measure(&gateway, &filled, tell)?;
 
