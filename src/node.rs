@@ -79,9 +79,10 @@ impl Node {
         let address = listener.local_addr()?;
         let url = public_url(config, address);
 
-        let claim = Claim::of(&config.database_dsn, &config.node_name)?;
-        let passphrases = (config.encryption_key.as_ref(), config.encryption_key_previous.as_ref());
-        let store = Store::open_changing(&config.database_dsn, passphrases.0, passphrases.1).await?;
+        let place = config.database();
+        let claim = Claim::of(place, &config.node_name).await?;
+        let (current, previous) = (config.encryption_key.as_ref(), config.encryption_key_previous.as_ref());
+        let store = Store::open_changing(place, current, previous).await?;
         let management_key = management_key::obtain(config.auth_key.as_ref(), &config.data_dir)?;
         let shared = SharedConfig::new(config.clone());
         let table = Arc::new(Table::new(outbound_proxies, config.allow_link_local_upstreams));

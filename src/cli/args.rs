@@ -298,9 +298,16 @@ pub struct ConfigArgs {
 /// `takeover`.
 #[derive(Args, Debug)]
 pub struct TakeoverArgs {
-    /// Give the old tables their names back, for the older program to go on; a copy of the database is made first
-    #[arg(long, conflicts_with = "leave_unreadable")]
+    /// Give the old tables their names back, for the older program to go on. A SQLite file is copied first; on a server
+    /// what was stored since the take-over is lost
+    #[arg(long, conflicts_with_all = ["leave_unreadable", "drop_legacy"])]
     pub rollback: bool,
+    /// Drop the old tables, which stay as `legacy_*` after a take-over; it cannot be rolled back from then on
+    #[arg(long, conflicts_with = "leave_unreadable")]
+    pub drop_legacy: bool,
+    /// Do not ask before dropping tables
+    #[arg(long, short)]
+    pub yes: bool,
     /// Leave keys out that ENCRYPTION_KEY does not open, as long as it opens others
     #[arg(long)]
     pub leave_unreadable: bool,
@@ -404,6 +411,8 @@ mod tests {
             "config --write-docs",
             "takeover --leave-unreadable",
             "takeover --rollback --json",
+            "takeover --rollback --yes",
+            "takeover --drop-legacy -y",
             "import --from ./old.db",
             "import --from ./old.db --encryption-key-file key --leave-unreadable -q",
             "import --from ./old.db --encryption-key secret",
@@ -440,6 +449,7 @@ mod tests {
             ("tokens create ci --role root", ErrorKind::ValueValidation),
             ("stats --auth-key secret", ErrorKind::UnknownArgument),
             ("takeover --rollback --leave-unreadable", ErrorKind::ArgumentConflict),
+            ("takeover --rollback --drop-legacy", ErrorKind::ArgumentConflict),
             ("import", ErrorKind::MissingRequiredArgument),
             ("migrate-keys --to a --to-file b", ErrorKind::ArgumentConflict),
             ("fly", ErrorKind::InvalidSubcommand),

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use gpt_load_schema::{
     secret::Secret,
-    store::{Claim, Store, TakeoverOptions},
+    store::{Claim, Place, Store, TakeoverOptions},
 };
 use zeroize::Zeroizing;
 
@@ -26,13 +26,15 @@ pub(super) async fn run(args: &ImportFromArgs, quiet: bool) -> Result<Report, Cl
         None => args.encryption_key.clone(),
     };
     let key = key.filter(|key| !key.expose().is_empty()).or_else(|| config.encryption_key.clone());
-    let _claim = Claim::of(&config.database_dsn, &config.node_name).map_err(failed)?;
+    let _claim = Claim::of(config.database(), &config.node_name).await.map_err(failed)?;
     let (current, previous) = (config.encryption_key.as_ref(), config.encryption_key_previous.as_ref());
-    let store = Store::open_changing(&config.database_dsn, current, previous).await.map_err(failed)?;
+    let store = Store::open_changing(config.database(), current, previous).await.map_err(failed)?;
     // The node that leads next begins above this one.
     let writer = store.writer(store.epoch().await.map_err(failed)?.saturating_add(1));
     let options = TakeoverOptions { leave_unreadable: args.leave_unreadable };
-    let taken = writer.import(args.from.expose(), key, options, watch(quiet)).await.map_err(|error| {
+    // Roots and time zone of this installation are good for the other's server, too.
+    let from = Place { dsn: args.from.expose(), read_dsn: None, ..config.database() };
+    let taken = writer.import(from, key, options, watch(quiet)).await.map_err(|error| {
         failed(error).advise("What was imported up to here stays; the same command goes on from there.")
     })?;
     Ok(summary("imported", &taken))

@@ -1,9 +1,12 @@
 //! `gpt-load takeover`: the database of an older GPT-Load, taken over or given back.
 
-use std::path::Path;
+use std::{
+    io::{self, BufRead, IsTerminal, Write},
+    path::Path,
+};
 
 use gpt_load_schema::{
-    store::{Claim, Moment, Store, StoreError, TakeoverOptions, Watch},
+    store::{Claim, Dsn, Moment, Place, Store, StoreError, TakeoverOptions, Watch},
     takeover::Report as Taken,
 };
 use serde_json::json;
@@ -16,37 +19,84 @@ use super::{
 };
 use crate::config::{Config, process_environment};
 
-/// Takes the configured database over, says that this was done before, or undoes it.
+/// Takes the configured database over, says that this was done before, undoes it, or drops what it left.
 ///
 /// # Errors
 /// When nothing could be done; the database is then what it was.
 pub(super) async fn run(args: &TakeoverArgs, quiet: bool) -> Result<Report, CliError> {
     let config = configuration()?;
-    let dsn = &config.database_dsn;
-    let _claim = Claim::of(dsn, &config.node_name).map_err(failed)?;
+    let place = config.database();
+    let _claim = Claim::of(place, &config.node_name).await.map_err(failed)?;
     if args.rollback {
-        let copy = Store::undo_take_over(dsn).await.map_err(failed)?;
-        let text = format!(
-            "the tables of the older GPT-Load have their names back, and it may be started\n\
-             what was in the database before this is in {copy}\n\
-             a start of this program takes the database over again"
-        );
-        return Ok(Report::success(text, json!({"rolled_back": true, "copy": copy})));
+        return roll_back(place, args.yes).await;
+    }
+    if args.drop_legacy {
+        return drop_legacy(place, args.yes).await;
     }
     let options = TakeoverOptions { leave_unreadable: args.leave_unreadable };
-    let taking = Store::take_over(dsn, config.encryption_key.as_ref(), options, watch(quiet));
+    let taking = Store::take_over(place, config.encryption_key.as_ref(), options, watch(quiet));
     if let Some(taken) = taking.await.map_err(failed)? {
         return Ok(summary("the database was taken over; its old tables are there as legacy_*", &taken));
     }
-    match Store::taken_over(dsn).await.map_err(failed)? {
+    match Store::taken_over(place).await.map_err(failed)? {
         Some(before) => {
-            let head = format!("the database was taken over before, at {}", before.at.to_rfc3339());
+            let left =
+                if before.old_tables { "its old tables are there as legacy_*" } else { "its old tables were dropped" };
+            let head = format!("the database was taken over before, at {}; {left}", before.at.to_rfc3339());
             Ok(summary(&head, &before.report))
         }
         None => {
             Ok(Report::success("the database is one of this program: nothing to take over", json!({"report": null})))
         }
     }
+}
+
+async fn roll_back(place: Place<'_>, yes: bool) -> Result<Report, CliError> {
+    let taken = Store::taken_over(place).await.map_err(failed)?;
+    // A file is copied, and what cannot be undone is refused anyway.
+    let loses = matches!(place.dsn.parse(), Ok(Dsn::Postgres(_) | Dsn::Mysql(_)));
+    if loses && !yes && taken.is_some_and(|taken| taken.old_tables) {
+        confirm(
+            "a take-over cannot be rolled back on a server",
+            "The tables of this program will be dropped, with all that was stored since the take-over",
+        )?;
+    }
+    let copy = Store::undo_take_over(place).await.map_err(failed)?;
+    let kept =
+        copy.as_ref().map_or(String::new(), |copy| format!("what was in the database before this is in {copy}\n"));
+    let text = format!(
+        "the tables of the older GPT-Load have their names back, and it may be started\n{kept}\
+         a start of this program takes the database over again"
+    );
+    Ok(Report::success(text, json!({"rolled_back": true, "copy": copy})))
+}
+
+async fn drop_legacy(place: Place<'_>, yes: bool) -> Result<Report, CliError> {
+    let taken = Store::taken_over(place).await.map_err(failed)?;
+    if !yes && taken.as_ref().is_some_and(|taken| taken.old_tables) {
+        confirm("tables cannot be dropped", "The tables legacy_* of the older GPT-Load will be dropped")?;
+    }
+    let dropped = Store::drop_taken_over(place).await.map_err(failed)?;
+    let mut text = match dropped.as_slice() {
+        [] => "there are no tables of the older GPT-Load any more".to_owned(),
+        tables => format!("dropped: {}", tables.join(", ")),
+    };
+    let copy = taken.and_then(|taken| taken.backup).filter(|copy| Path::new(copy).exists());
+    if let Some(copy) = &copy {
+        text.push_str(&format!("\nthe copy that was made before the take-over is still there: {copy}"));
+    }
+    Ok(Report::success(text, json!({"dropped": dropped, "copy": copy})))
+}
+
+/// Asks a person; where nobody can be asked, `what` needs `--yes`.
+fn confirm(what: &str, consequence: &str) -> Result<(), CliError> {
+    if !io::stdin().is_terminal() {
+        return Err(CliError::usage(format!("{what} without --yes where nobody can be asked")));
+    }
+    let _ = write!(io::stderr(), "{consequence}. This cannot be undone. Type yes: ");
+    let mut answer = String::new();
+    let read = io::stdin().lock().read_line(&mut answer);
+    if read.is_ok() && answer.trim() == "yes" { Ok(()) } else { Err(CliError::failure("nothing was changed")) }
 }
 
 /// The configuration of the present folder.

@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, path::Path, thread::available_parallelism};
 
-use gpt_load_schema::settings::DYNAMIC;
+use gpt_load_schema::{secret::Secret, settings::DYNAMIC, store::Place};
 
 use super::{
     error::{ConfigError, ConfigErrors},
@@ -26,6 +26,16 @@ pub struct Loaded {
 }
 
 impl Config {
+    /// Where the data is.
+    pub fn database(&self) -> Place<'_> {
+        Place {
+            dsn: &self.database_dsn,
+            read_dsn: self.database_read_dsn.as_ref().map(Secret::expose),
+            extra_ca_file: self.extra_ca_file.as_deref(),
+            time_zone: self.tz.as_deref(),
+        }
+    }
+
     /// Reads environment, `.env` and `gpt-load.toml` of `dir`; `environment` is the process environment
     /// ([`process_environment`]) or what a test gives.
     ///

@@ -100,17 +100,16 @@ variables! {
             secrecy: Secrecy::Credentials,
             check: check_database,
         }
-            "SQLite 文件路径；本版本拒绝使用 postgres://… 和 user:password@tcp(host:port)/database 启动。"
-            "Path of a SQLite file; with postgres://… or user:password@tcp(host:port)/database this version does not start."
-            "SQLite のファイルパス。このバージョンは postgres://… や user:password@tcp(host:port)/database では起動しません。"
+            "数据库：SQLite 文件路径、postgres://user:password@host:port/database（或 host=… user=…）、user:password@tcp(host:port)/database（MySQL、MariaDB）。"
+            "The database: path of a SQLite file, postgres://user:password@host:port/database (or host=… user=…), user:password@tcp(host:port)/database (MySQL, MariaDB)."
+            "データベース：SQLite のファイルパス、postgres://user:password@host:port/database（または host=… user=…）、user:password@tcp(host:port)/database（MySQL、MariaDB）。"
         DATABASE_READ_DSN database_read_dsn: Option<Secret> = "" {
             secrecy: Secrecy::Credentials,
-            planned: true,
             check: check_database,
         }
-            "用于日志和仪表盘查询的只读副本。"
-            "Read replica for the queries of logs and dashboard."
-            "ログとダッシュボードの照会に使う読み取り専用レプリカ。"
+            "用于日志和仪表盘查询的只读副本，与 DATABASE_DSN 同类（PostgreSQL 或 MySQL）。"
+            "Read replica for the queries of logs and dashboard, of the same kind as DATABASE_DSN (PostgreSQL or MySQL)."
+            "ログとダッシュボードの照会に使う読み取り専用レプリカ。DATABASE_DSN と同じ種類（PostgreSQL または MySQL）です。"
         REDIS_DSN redis_dsn: Option<Secret> = "" { secrecy: Secrecy::Credentials, check: check_redis }
             "集群使用的 Redis：redis://、rediss:// 或 unix://；为空表示单节点。本版本设置后拒绝启动。"
             "Redis of a cluster: redis://, rediss:// or unix://; empty = a single node. With it this version does not start."

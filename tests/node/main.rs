@@ -14,6 +14,7 @@ mod connections;
 mod contract;
 mod crash;
 mod crowd;
+mod databases;
 mod edges;
 mod egress_block;
 mod entrances;

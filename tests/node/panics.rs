@@ -40,7 +40,7 @@ async fn a_panic_in_a_request_is_a_500_of_the_gateway_and_gives_everything_back(
     let folder = tempfile::tempdir().unwrap();
     let environment = [("DATA_DIR".to_owned(), folder.path().display().to_string())];
     let config = Config::load(folder.path(), environment.into_iter()).unwrap();
-    let store = Store::open(&config.config.database_dsn, None).await.unwrap();
+    let store = Store::open(config.config.database(), None).await.unwrap();
     let settings = Arc::new(ConfiguredSettings::new(SharedConfig::new(config.config)));
     let table = Arc::new(Table::new(ProxyEnv::read(|_| None).unwrap(), false));
     let runtime = Runtime::start(store.clone(), settings, Arc::clone(&table) as _).await.unwrap();

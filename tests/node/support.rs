@@ -67,9 +67,15 @@ impl Gateway {
 
     /// Stops the node and starts it again on the same database.
     pub(crate) async fn restart(self) -> Self {
+        self.restart_with(&[]).await
+    }
+
+    /// The same with further environment.
+    pub(crate) async fn restart_with(self, env: Env<'_>) -> Self {
         let Self { node, double, folder } = self;
         node.stop().await;
-        let node = start_node(folder.path(), &[("AUTH_KEY", AUTH_KEY)]).await.unwrap();
+        let env: Vec<_> = [("AUTH_KEY", AUTH_KEY)].into_iter().chain(env.iter().copied()).collect();
+        let node = start_node(folder.path(), &env).await.unwrap();
         Self { node, double, folder }
     }
 

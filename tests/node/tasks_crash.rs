@@ -41,7 +41,7 @@ async fn a_killed_import_is_shown_as_failed_with_what_it_did_and_blocks_nothing(
     assert_eq!((&begun["is_running"], &begun["total"]), (&json!(true), &json!(MANY)));
 
     let path = folder.path().join("data/gpt-load.db").display().to_string();
-    let store = Store::open(&path, None).await.unwrap();
+    let store = Store::open(path.as_str(), None).await.unwrap();
     let kept = async {
         loop {
             match store.task().await.unwrap() {

@@ -2,7 +2,10 @@
 //!
 //! Each takes any number of rows and splits them as its database needs.
 
+mod batches;
 mod cells;
+mod mysql;
+mod postgres;
 mod sqlite;
 
 use diesel::{Insertable, QueryResult, Queryable};
@@ -30,6 +33,13 @@ pub(super) struct NewKey {
     pub(super) source: &'static str,
 }
 
+impl NewKey {
+    /// Bytes of its texts.
+    fn weight(&self) -> usize {
+        self.key_value.len() + self.key_hash.len()
+    }
+}
+
 /// What to store of a key's health.
 #[derive(Clone, Debug)]
 pub(super) struct HealthRow {
@@ -54,6 +64,14 @@ pub(super) struct HealthRow {
     pub(super) keep_failures: i64,
     pub(super) add_failures: i64,
     pub(super) updated_at: i64,
+}
+
+impl HealthRow {
+    /// Bytes of its longer texts.
+    fn weight(&self) -> usize {
+        let length = |text: &Option<String>| text.as_ref().map_or(0, String::len);
+        length(&self.last_error_message) + length(&self.last_rule) + length(&self.model_health)
+    }
 }
 
 /// Requests that a key served.
@@ -122,10 +140,10 @@ pub(super) trait Dialect {
     /// Ids of the keys with these groups and hashes in the table `api_keys` of this name: (group, hash, id).
     async fn key_ids(&mut self, table: String, wanted: Vec<(i64, String)>) -> QueryResult<Vec<(i64, String, i64)>>;
     /// From now on, or no longer, what this connection deletes or overwrites cannot be found in the files any more. Outside of
-    /// transactions.
+    /// transactions; a server has no such switch.
     async fn wipe_deleted(&mut self, on: bool) -> QueryResult<()>;
     /// Writes the database anew, so that nothing that was deleted before is in its files. Outside of transactions; takes as
-    /// long as a copy.
+    /// long as a copy. The logs and backups of a server are its own affair.
     async fn rebuild(&mut self) -> QueryResult<()>;
     /// Whether tables of an older GPT-Load were set aside in this database.
     async fn has_legacy_tables(&mut self) -> QueryResult<bool>;

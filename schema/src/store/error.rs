@@ -81,8 +81,41 @@ const SQLITE_TROUBLE: [&str; 9] = [
     "no transaction is active",
 ];
 
-fn is_sqlite_trouble(message: &str) -> bool {
-    SQLITE_TROUBLE.iter().any(|trouble| message.contains(trouble))
+/// Texts of servers and drivers about the server, the way to it or other users of it. diesel tells them from defects by
+/// nothing else.
+const SERVER_TROUBLE: [&str; 25] = [
+    // PostgreSQL
+    "deadlock detected",
+    "could not serialize access",
+    "canceling statement due to", // a time limit, an administrator, a conflict on a replica
+    "terminating connection",
+    "the database system is",
+    "too many clients",
+    "remaining connection slots",
+    "in a read-only transaction",
+    "out of shared memory",
+    "No space left on device",
+    // MySQL, MariaDB
+    "Deadlock found",
+    "Lock wait timeout exceeded",
+    "shutdown in progress",
+    "Connection was killed",
+    "execution was interrupted",
+    "Too many connections",
+    "has more than 'max_user_connections'",
+    "--read-only",
+    "is full",
+    "Got error 28",
+    "Lost connection",
+    // mysql_async
+    "Input/output error",
+    "Connection to the server is closed",
+    "Packet out of order",
+    "Pool was disconnected",
+];
+
+fn is_trouble(message: &str) -> bool {
+    SQLITE_TROUBLE.iter().chain(&SERVER_TROUBLE).any(|trouble| message.contains(trouble))
 }
 
 impl From<QueryError> for StoreError {
@@ -93,11 +126,12 @@ impl From<QueryError> for StoreError {
             QueryError::DatabaseError(DatabaseErrorKind::ForeignKeyViolation, _) => Self::NotFound(REFERRED),
             QueryError::DatabaseError(
                 DatabaseErrorKind::ClosedConnection
+                | DatabaseErrorKind::ReadOnlyTransaction
                 | DatabaseErrorKind::SerializationFailure
                 | DatabaseErrorKind::UnableToSendCommand,
                 info,
             ) => Self::Unavailable(info.message().to_owned()),
-            QueryError::DatabaseError(_, info) if is_sqlite_trouble(info.message()) => {
+            QueryError::DatabaseError(_, info) if is_trouble(info.message()) => {
                 Self::Unavailable(info.message().to_owned())
             }
             QueryError::RollbackErrorOnCommit { commit_error, .. } => Self::from(*commit_error),

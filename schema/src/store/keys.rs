@@ -176,3 +176,53 @@ fn add(counts: &mut KeyCounts, status: &str, count: i64) -> StoreResult<()> {
     *counts.of_mut(state) += count;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{
+        testing::Kind,
+        tests::{
+            Fixture,
+            plans::{analyse, assert_server_goes_by, assert_server_reads_in_order, server_plan},
+        },
+    };
+
+    async fn pages_of_keys_go_by_an_index(kind: Kind) {
+        let fixture = Fixture::new(kind).await;
+        let groups = [fixture.group("one").await.id.0, fixture.group("two").await.id.0];
+        let columns = "id, key_value, key_hash, group_id, status, last_used_at, created_at, updated_at";
+        for thousand in 0..20 {
+            let row = |number: i64| {
+                let (group, state) =
+                    (groups[usize::from(number % 2 == 0)], if number % 3 == 0 { "invalid" } else { "active" });
+                format!("({number}, 'v', 'h{number}', {group}, '{state}', {number}, 0, 0)")
+            };
+            let rows: Vec<String> = (thousand * 1_000..thousand * 1_000 + 1_000).map(row).collect();
+            fixture.database.run(&format!("INSERT INTO api_keys ({columns}) VALUES {}", rows.join(",")));
+        }
+        analyse(&fixture.database, "api_keys");
+        for (status, index) in
+            [(None, "idx_api_keys_group_last_used_id"), (Some("active"), "idx_api_keys_group_status")]
+        {
+            let conditions = Conditions { group: groups[0], status, hash: None, source: None };
+            let order = (api_keys::last_used_at.desc(), api_keys::id.desc());
+            let page = server_plan!(
+                fixture.store,
+                matching!(conditions).order(order).offset(15).limit(15).select(KeyRow::as_select())
+            );
+            assert_server_goes_by(kind, &page, index, &format!("page of {status:?}"));
+            assert_server_reads_in_order(kind, &page, &format!("page of {status:?}"));
+        }
+    }
+
+    #[tokio::test]
+    async fn pages_of_keys_go_by_an_index_on_postgres() {
+        pages_of_keys_go_by_an_index(Kind::Postgres).await;
+    }
+
+    #[tokio::test]
+    async fn pages_of_keys_go_by_an_index_on_mysql() {
+        pages_of_keys_go_by_an_index(Kind::Mysql).await;
+    }
+}

@@ -257,6 +257,12 @@ impl LogRow {
         ]
     }
 
+    /// Bytes of its longer texts.
+    pub(super) fn weight(&self) -> usize {
+        let evidence = self.evidence.as_ref().map_or(0, String::len);
+        self.key_value.len() + self.error_message.len() + self.request_body.len() + self.request_path.len() + evidence
+    }
+
     /// Whether the row stands for the end of a request.
     pub(super) fn is_final(&self) -> bool {
         self.request_type == RequestType::Final.as_str()

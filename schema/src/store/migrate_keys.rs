@@ -9,6 +9,7 @@ use super::{
     KeyFilter, Moment, Store, StoreError, StoreResult, Watch, Writer,
     dialect::Dialect,
     dsn::Dsn,
+    open::Place,
     pool::{blocking, directly, write},
     recast::{Between, RecastPurpose, RecastRow, put_recast},
     tables::encryption_keys,
@@ -59,16 +60,16 @@ impl Store {
     /// `Encryption` when the database is so already, `from` does not open it, or a key does not decrypt: its id is named and
     /// nothing was changed.
     pub async fn migrate_keys(
-        dsn: &str,
+        place: impl Into<Place<'_>>,
         from: Option<&Secret>,
         to: Option<&Secret>,
         watch: Watch,
     ) -> StoreResult<MigratedKeys> {
-        Self::migrate_keys_with(dsn, Passphrases::new(to, from), Derivation::fresh(), watch).await
+        Self::migrate_keys_with(place.into(), Passphrases::new(to, from), Derivation::fresh(), watch).await
     }
 
     pub(super) async fn migrate_keys_with(
-        dsn: &str,
+        place: Place<'_>,
         passphrases: Passphrases,
         fresh: Derivation,
         mut watch: Watch,
@@ -83,17 +84,17 @@ impl Store {
                 .to_owned(),
             ));
         }
-        if let Ok(Dsn::Sqlite(path)) = dsn.parse::<Dsn>()
+        if let Ok(Dsn::Sqlite(path)) = place.dsn.parse::<Dsn>()
             && !path.exists()
         {
             return Err(StoreError::Unavailable(format!("there is no file {}", path.display())));
         }
         // Broken off, an enabling left a database that `to` opens already.
         let (store, opened) =
-            match Self::unlocked(dsn, Passphrases { current: from.clone(), previous: None }, fresh.clone()).await {
+            match Self::unlocked(place, Passphrases { current: from.clone(), previous: None }, fresh.clone()).await {
                 Err(refused @ StoreError::Encryption(_)) if from.is_none() => {
                     let Ok(begun) =
-                        Self::unlocked(dsn, Passphrases { current: to.clone(), previous: None }, fresh.clone()).await
+                        Self::unlocked(place, Passphrases { current: to.clone(), previous: None }, fresh.clone()).await
                     else {
                         return Err(already(refused, from.as_ref()));
                     };

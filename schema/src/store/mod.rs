@@ -23,6 +23,7 @@ mod log_queries;
 mod logs;
 mod migrate;
 mod migrate_keys;
+mod open;
 mod policies;
 mod pool;
 mod proofs;
@@ -34,11 +35,13 @@ mod tables;
 mod takeover;
 mod tallies;
 mod tasks;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod text;
 mod unlock;
 mod validation;
 
-use std::{path::Path, sync::Arc};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +54,7 @@ pub use self::{
     key_rows::KEY_BATCH,
     log_queries::{KeyUse, LogEntry, LogFilter, LogPage, LogTail},
     migrate_keys::{Migrated, MigratedKeys},
+    open::Place,
     proofs::OutcomeProofs,
     recast::{Recast, RecastPurpose},
     statistics::{EncryptionSample, Hour, Requests},
@@ -60,12 +64,9 @@ pub use self::{
 };
 use self::{
     dialect::Dialect,
-    migrate::Found,
-    pool::{Engine, StoreRuntime, read},
-    unlock::{Opened, Passphrases},
+    pool::{Engine, read, read_replica},
 };
 use crate::{
-    crypto::envelope::Derivation,
     ids::KeyId,
     key::{KeyHealth, KeyRecord, KeySource, KeyState},
     secret::Secret,
@@ -174,86 +175,6 @@ pub struct Writer {
 }
 
 impl Store {
-    /// Opens (and for SQLite creates) the database, brings its tables up to date and unlocks encryption at rest.
-    ///
-    /// `passphrase` is `ENCRYPTION_KEY`; `None` or empty stores plain text. A database of an older GPT-Load is taken over
-    /// first, which takes some seconds for each hundred thousand keys.
-    ///
-    /// # Errors
-    /// `Incompatible` for a DSN that names no usable database and for a database of another program or a newer
-    /// version; `Unavailable` when it cannot be reached; `Encryption` when the passphrase is not that of the database.
-    pub async fn open(dsn: &str, passphrase: Option<&Secret>) -> StoreResult<Self> {
-        Self::open_changing(dsn, passphrase, None).await
-    }
-
-    /// [`Store::open`] for a change of the passphrase: a database that `previous` opens (`ENCRYPTION_KEY_PREVIOUS`) is opened
-    /// by `passphrase` alone from then on. Only the keys of encryption at rest are wrapped anew, in one transaction.
-    ///
-    /// # Errors
-    /// As [`Store::open`]; when neither opens the database nothing was changed.
-    pub async fn open_changing(dsn: &str, passphrase: Option<&Secret>, previous: Option<&Secret>) -> StoreResult<Self> {
-        Self::open_as(dsn, Passphrases::new(passphrase, previous), Derivation::fresh()).await
-    }
-
-    /// [`Store::open`] with the derivation that a new database gets.
-    #[cfg(test)]
-    async fn open_with(dsn: &str, passphrase: Option<&Secret>, fresh: Derivation) -> StoreResult<Self> {
-        Self::open_as(dsn, Passphrases::new(passphrase, None), fresh).await
-    }
-
-    async fn open_as(dsn: &str, passphrases: Passphrases, fresh: Derivation) -> StoreResult<Self> {
-        let (store, _) = Self::unlocked(dsn, passphrases, fresh).await?;
-        store.refuse_interrupted().await?;
-        store.finish_header_rules().await?;
-        Ok(store)
-    }
-
-    /// The store of a database whatever is under way there, and its opened keys.
-    async fn unlocked(dsn: &str, passphrases: Passphrases, fresh: Derivation) -> StoreResult<(Self, Opened)> {
-        let dsn: Dsn = dsn.parse().map_err(|error: dsn::DsnError| StoreError::Incompatible(error.to_string()))?;
-        let path = match dsn {
-            Dsn::Sqlite(path) => pool::path_text(&path)?,
-            other => {
-                return Err(StoreError::Incompatible(format!(
-                    "DATABASE_DSN names {other}, but only SQLite is built in yet; give a file path"
-                )));
-            }
-        };
-        let runtime = StoreRuntime::start()?;
-        let (pools, opened) = runtime
-            .run(async move {
-                let inspected = path.clone();
-                let (found, _turn) = pool::blocking(move || {
-                    migrate::prepare_file(Path::new(&inspected))?;
-                    let turn = migrate::opening_turn(&inspected);
-                    Ok((migrate::inspect_sqlite(&inspected)?, turn))
-                })
-                .await?;
-                let mut known = None;
-                if found == Found::Legacy {
-                    // On the heap: it is large, and rare.
-                    known = Box::pin(take_over(&path, &passphrases, &fresh)).await?;
-                }
-                let migrate = async |path: String| pool::blocking(move || migrate::migrate_sqlite(&path)).await;
-                if found == Found::Nothing {
-                    migrate(path.clone()).await?;
-                }
-                let pools = pool::sqlite_pools(&path).await?;
-                let opened = match known {
-                    Some(opened) => opened,
-                    None => unlock::unlock(&pools, passphrases, fresh).await?,
-                };
-                // An existing database is not touched before its passphrase is known to be right.
-                if found != Found::Nothing {
-                    migrate(path).await?;
-                }
-                Ok((pools, opened))
-            })
-            .await?;
-        let engine = Engine::new(pools, &opened, runtime);
-        Ok((Self { engine: Arc::new(engine) }, opened))
-    }
-
     /// A writer for `epoch`.
     pub fn writer(&self, epoch: i64) -> Writer {
         Writer { engine: Arc::clone(&self.engine), epoch }
@@ -290,19 +211,7 @@ impl Store {
     /// Final requests since the beginning, also of groups that are gone: (successes, failures).
     pub async fn request_totals(&self) -> StoreResult<(i64, i64)> {
         let engine = Arc::clone(&self.engine);
-        self.engine.run(async move { read!(engine, |conn| Ok(conn.request_totals().await?)) }).await
-    }
-}
-
-/// Takes an older program's database over with the passphrase that opens it; answers the keys unless the passphrase is to be
-/// changed yet.
-async fn take_over(path: &str, passphrases: &Passphrases, fresh: &Derivation) -> StoreResult<Option<Opened>> {
-    let Passphrases { current, previous } = passphrases.clone();
-    match takeover::take_over_loudly(path, current, fresh.clone()).await {
-        Err(StoreError::Encryption(_)) if previous.is_some() => {
-            takeover::take_over_loudly(path, previous, fresh.clone()).await.map(|_| None)
-        }
-        result => result.map(Some),
+        self.engine.run(async move { read_replica!(engine, |conn| Ok(conn.request_totals().await?)) }).await
     }
 }
 

@@ -35,6 +35,13 @@ pub(super) struct ProofRow {
     position: i64,
 }
 
+impl ProofRow {
+    /// What tells the row from all others.
+    pub(super) fn identity(&self) -> (String, i64) {
+        (self.node.clone(), self.key_id)
+    }
+}
+
 impl OutcomeProofs {
     pub(super) fn rows(&self) -> Vec<ProofRow> {
         let row =

@@ -32,6 +32,11 @@ pub(super) struct ResourceRow {
 }
 
 impl ResourceRow {
+    /// What tells the row from all others.
+    pub(super) fn identity(&self) -> (i64, String) {
+        (self.group_id, self.resource_id.clone())
+    }
+
     pub(super) fn new(resource: &Resource) -> Self {
         Self {
             group_id: resource.group_id.0,

@@ -9,7 +9,7 @@ use super::{
     Store, StoreResult,
     dialect::{Dialect, HourSums},
     key_rows::{place, row_identity},
-    pool::{blocking, read},
+    pool::{blocking, read, read_replica},
     tables::api_keys,
 };
 use crate::{
@@ -87,7 +87,7 @@ impl Store {
         self.engine
             .run(async move {
                 let group = group.map(|id| id.0);
-                let sums = read!(engine, |conn| conn.hours(group, from.0, until.0).await?);
+                let sums = read_replica!(engine, |conn| conn.hours(group, from.0, until.0).await?);
                 Ok(sums.into_iter().map(Hour::from).collect())
             })
             .await

@@ -8,7 +8,7 @@ use diesel_async::RunQueryDsl;
 use super::{
     StoreError, StoreResult,
     dialect::Cell,
-    pool::{Pools, blocking},
+    pool::{Pools, blocking, reading, transact},
     tables::encryption_keys,
 };
 use crate::{
@@ -229,42 +229,21 @@ fn is_wrapped(rows: &[KeyRow]) -> bool {
 
 /// The rows, ascending by id.
 pub(super) async fn load(pools: &Pools) -> StoreResult<Vec<KeyRow>> {
-    match pools {
-        Pools::Sqlite { readers, .. } => {
-            let mut connection = readers.get().await?;
-            Ok(encryption_keys::table.order(encryption_keys::id).load(&mut *connection).await?)
-        }
-    }
+    reading!(pools, |conn| Ok(encryption_keys::table.order(encryption_keys::id).load(conn).await?))
 }
 
 async fn insert(pools: &Pools, rows: Vec<KeyRow>) -> StoreResult<()> {
-    match pools {
-        Pools::Sqlite { writer, .. } => {
-            let mut connection = writer.get().await?;
-            connection
-                .immediate_transaction(async |connection| {
-                    for row in rows {
-                        diesel::insert_into(encryption_keys::table).values(row).execute(connection).await?;
-                    }
-                    Ok(())
-                })
-                .await
+    transact!(pools, |conn| {
+        for row in rows {
+            diesel::insert_into(encryption_keys::table).values(row).execute(conn).await?;
         }
-    }
+        Ok(())
+    })
 }
 
 /// Stores `rows` in the places of `former`, unless these have changed; all or none.
 async fn replace(pools: &Pools, former: &[KeyRow], rows: Vec<KeyRow>) -> StoreResult<()> {
-    match pools {
-        Pools::Sqlite { writer, .. } => {
-            let mut connection = writer.get().await?;
-            connection
-                .immediate_transaction(async |connection| -> StoreResult<()> {
-                    replace_rows!(connection, former, rows)
-                })
-                .await
-        }
-    }
+    transact!(pools, |conn| replace_rows!(conn, former, rows))
 }
 
 /// The keys of a new database. Blocks for the derivation.

@@ -40,6 +40,8 @@ pub(crate) struct KeyRules {
     pub(crate) now: Timestamp,
     /// The first backoff of a disabled key.
     pub(crate) backoff: Duration,
+    /// The longest backoff: no key stays out longer, whatever its row says.
+    pub(crate) longest_backoff: Duration,
     /// Leaves unreadable keys out. Otherwise nothing is changed when there is one.
     pub(crate) leave_unreadable: bool,
 }
@@ -135,7 +137,10 @@ impl KeyRules {
                 health.next_validation_at = Some(self.now);
             }
             // Without a time, a key would wait for a person, who never asked for that.
-            KeyState::Disabled => health.disabled_until = Some(health.disabled_until.unwrap_or(back)),
+            KeyState::Disabled => {
+                let latest = self.now + self.longest_backoff;
+                health.disabled_until = Some(health.disabled_until.unwrap_or(back).min(latest.max(back)));
+            }
             KeyState::Pending | KeyState::Active | KeyState::Degraded => health.disabled_until = None,
         }
         health
@@ -160,6 +165,7 @@ mod tests {
             groups: BTreeMap::from([(1, group(11, false)), (2, group(12, true))]),
             now: NOW,
             backoff: Duration::from_secs(60),
+            longest_backoff: Duration::from_secs(30 * 86_400),
             leave_unreadable: false,
         }
     }
@@ -204,7 +210,10 @@ mod tests {
         assert_eq!((invalid.state, invalid.next_validation_at), (KeyState::Invalid, Some(NOW)));
         let disabled = health(LegacyKey { disabled_until: later, backoff_level: Some(3), ..row("disabled") });
         assert_eq!((disabled.state, disabled.backoff_level), (KeyState::Disabled, 3));
-        assert_eq!(disabled.disabled_until, Some(Timestamp(1_769_904_000_000)));
+        assert_eq!(disabled.disabled_until, Some(Timestamp(1_769_817_600_000)), "not beyond the longest backoff");
+        let soon = Some("2026-01-02 00:00:00+00:00".to_owned());
+        let disabled = health(LegacyKey { disabled_until: soon, ..row("disabled") });
+        assert_eq!(disabled.disabled_until, Some(Timestamp(1_767_312_000_000)));
         assert!(health(row("disabled")).disabled_until.is_some(), "it returns");
     }
 

@@ -104,6 +104,14 @@ pub(crate) struct Hour {
     pub(crate) failures: i64,
 }
 
+impl Hour {
+    /// Adds the counts of the same hour, stored once more.
+    pub(crate) const fn add(&mut self, other: &Self) {
+        self.successes = self.successes.saturating_add(other.successes);
+        self.failures = self.failures.saturating_add(other.failures);
+    }
+}
+
 /// The hour of a stored row; `None` when it is left out, which is counted. `keep_unknown` keeps hours of groups that are
 /// gone, whose requests the totals go on counting.
 pub(crate) fn hour(row: &LegacyHour, groups: &TakenGroups, keep_unknown: bool, report: &mut Report) -> Option<Hour> {

@@ -54,6 +54,13 @@ impl Inventory {
     }
 }
 
+/// Some rows of a request log.
+pub(crate) struct Logs {
+    pub(crate) rows: Vec<LegacyLog>,
+    /// Where the rows go on, in the words of the source; `None` at the end.
+    pub(crate) next: Option<String>,
+}
+
 /// The reading side of a take-over. Rows come in batches; nothing is ever written.
 ///
 /// One implementation per kind of database; the rest of a take-over knows none of them.
@@ -63,6 +70,8 @@ pub(crate) trait Source: Send {
     fn inventory(&self) -> &Inventory;
     /// Rows of a table; 0 where there is no such table.
     async fn count(&mut self, table: &'static str) -> StoreResult<i64>;
+    /// The highest id of a table; 0 where there is none above.
+    async fn highest(&mut self, table: &'static str) -> StoreResult<i64>;
     /// Every setting; a few dozen.
     async fn settings(&mut self) -> StoreResult<Vec<LegacySetting>>;
     /// Every group, ascending by id; some hundreds at most.
@@ -73,6 +82,6 @@ pub(crate) trait Source: Send {
     async fn keys(&mut self, after: i64, limit: usize) -> StoreResult<Vec<LegacyKey>>;
     /// At most `limit` rows of hourly statistics at positions above `after`, ascending.
     async fn hours(&mut self, after: i64, limit: usize) -> StoreResult<Vec<LegacyHour>>;
-    /// At most `limit` log rows at positions below `before`, the newest first.
-    async fn logs(&mut self, before: i64, limit: usize) -> StoreResult<Vec<LegacyLog>>;
+    /// About `limit` log rows, the newest first, from the place `from` on, which an earlier call answered.
+    async fn logs(&mut self, from: Option<String>, limit: usize) -> StoreResult<Logs>;
 }

@@ -39,21 +39,21 @@ pub(in crate::cli) async fn run(args: &MigrateKeysArgs, quiet: bool) -> Result<R
         ));
     }
     existing(&config.database_dsn)?;
-    let _claim = Claim::of(&config.database_dsn, &config.node_name).map_err(|error| {
+    let _claim = Claim::of(config.database(), &config.node_name).await.map_err(|error| {
         failed(error).advise(
             "migrate-keys works while no node runs. To change the key of a running installation, restart it \
                               with the new ENCRYPTION_KEY and the former one in ENCRYPTION_KEY_PREVIOUS.",
         )
     })?;
-    let dsn = &config.database_dsn;
-    if let Some(taken) =
-        Store::take_over(dsn, from.as_ref(), TakeoverOptions::default(), watch(quiet)).await.map_err(failed)?
+    if let Some(taken) = Store::take_over(config.database(), from.as_ref(), TakeoverOptions::default(), watch(quiet))
+        .await
+        .map_err(failed)?
     {
         let said =
             summary("the database of an older GPT-Load was taken over first; its tables are there as legacy_*", &taken);
         let _ = writeln!(io::stderr(), "{}", said.text);
     }
-    let migrated = Store::migrate_keys(dsn, from.as_ref(), to.as_ref(), watch(quiet)).await;
+    let migrated = Store::migrate_keys(config.database(), from.as_ref(), to.as_ref(), watch(quiet)).await;
     Ok(report(migrated.map_err(failed)?))
 }
 

@@ -37,7 +37,7 @@ pub(in crate::cli) async fn run(args: &NodeArgs, quiet: bool) -> Result<Report, 
     let config = configuration()?;
     existing(&config.database_dsn)?;
     // A node that holds the database has to do it, since it writes meanwhile.
-    match Claim::of(&config.database_dsn, &config.node_name) {
+    match Claim::of(config.database(), &config.node_name).await {
         Ok(claim) => {
             let report = by_ourselves(&config, quiet).await;
             drop(claim);
@@ -62,7 +62,7 @@ pub(super) fn existing(dsn: &str) -> Result<(), CliError> {
 
 async fn by_ourselves(config: &Config, quiet: bool) -> Result<Report, CliError> {
     let (current, previous) = (config.encryption_key.as_ref(), config.encryption_key_previous.as_ref());
-    let store = Store::open_changing(&config.database_dsn, current, previous).await.map_err(failed)?;
+    let store = Store::open_changing(config.database(), current, previous).await.map_err(failed)?;
     // The node that leads next begins above this one.
     let writer = store.writer(store.epoch().await.map_err(failed)?.saturating_add(1));
     writer.begin_rotation(Timestamp::now()).await.map_err(failed)?;

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use diesel::{
-    BoolExpressionMethods, EscapeExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper,
-    TextExpressionMethods,
-};
+use diesel::{BoolExpressionMethods, ExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 use super::{
     LogEntry, LogFilter, bounded,
-    conditions::{Conditions, Driver, ESCAPE, driven, matching, narrowed},
+    conditions::{Conditions, Driver, driven, matching, narrowed},
+    contains::contains,
     entries, resolved,
 };
 use crate::{

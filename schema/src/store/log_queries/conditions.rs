@@ -6,15 +6,12 @@
 
 use crate::{crypto::Vault, log::RequestType};
 
-use super::LogFilter;
+use super::{LogFilter, contains::ESCAPE};
 
 /// Rows looked at when every condition is in the driving index.
 const SEARCHED_IN_INDEX: i64 = 2_000_000;
 /// Rows looked at when conditions need the rows themselves.
 const SEARCHED_IN_ROWS: i64 = 500_000;
-/// Escapes the wildcards of `LIKE`; unlike the usual backslash, every database takes it in a literal.
-pub(super) const ESCAPE: char = '!';
-
 /// Conditions of log rows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Conditions {
@@ -126,16 +123,16 @@ macro_rules! narrowed {
             query = query.filter((request_logs::parent_group_id + 0).eq_any(ids.into_iter().map(Some)));
         }
         if let Some(pattern) = conditions.group_name.clone() {
-            query = query.filter(request_logs::group_name.like(pattern).escape(ESCAPE));
+            query = query.filter(contains(request_logs::group_name, pattern));
         }
         if let Some(pattern) = conditions.parent_name.clone() {
-            query = query.filter(request_logs::parent_group_name.like(pattern).escape(ESCAPE));
+            query = query.filter(contains(request_logs::parent_group_name, pattern));
         }
         if let Some(pattern) = conditions.model.clone() {
-            query = query.filter(request_logs::model.like(pattern).escape(ESCAPE));
+            query = query.filter(contains(request_logs::model, pattern));
         }
         if let Some(pattern) = conditions.error.clone() {
-            query = query.filter(request_logs::error_message.like(pattern).escape(ESCAPE));
+            query = query.filter(contains(request_logs::error_message, pattern));
         }
         if let Some(wanted) = conditions.is_success {
             query = query.filter(request_logs::is_success.eq(wanted));

@@ -2,25 +2,26 @@
 
 mod after;
 mod conditions;
+mod contains;
 #[cfg(test)]
 mod tests;
 mod total;
 
 use std::sync::Arc;
 
-use diesel::{
-    EscapeExpressionMethods, ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl,
-    SelectableHelper, TextExpressionMethods, dsl::max,
-};
+use diesel::{ExpressionMethods, NullableExpressionMethods, OptionalExtension, QueryDsl, SelectableHelper, dsl::max};
 use diesel_async::RunQueryDsl;
 use uuid::Uuid;
 
 pub use self::after::LogTail;
-use self::conditions::{Conditions, Driver, ESCAPE, containing, driven, keys_used, matching, narrowed};
+use self::{
+    conditions::{Conditions, Driver, containing, driven, keys_used, matching, narrowed},
+    contains::contains,
+};
 use super::{
     Store, StoreResult,
     logs::{LogRow, UNREADABLE, place},
-    pool::{Engine, blocking, read},
+    pool::{Engine, blocking, read_replica},
     tables::request_logs,
 };
 use crate::{crypto::Vault, log::RequestLog, secret::Secret, time::Timestamp};
@@ -119,7 +120,7 @@ impl Store {
             .run(async move {
                 let Some(mut conditions) = resolved(&engine, &filter).await? else { return Ok(LogPage::default()) };
                 let searched_from = bounded(&engine, &mut conditions).await?;
-                let newest: Vec<i64> = read!(engine, |conn| {
+                let newest: Vec<i64> = read_replica!(engine, |conn| {
                     let limit = i64::try_from(COUNTED).unwrap_or(i64::MAX) + 1;
                     let rows = matching!(&conditions).order(request_logs::timestamp.desc()).limit(limit);
                     rows.select(request_logs::timestamp).load(conn).await?
@@ -142,7 +143,7 @@ impl Store {
         let engine = Arc::clone(&self.engine);
         self.engine
             .run(async move {
-                let rows: Vec<LogRow> = read!(engine, |conn| attempts!(request.to_string()).load(conn).await?);
+                let rows: Vec<LogRow> = read_replica!(engine, |conn| attempts!(request.to_string()).load(conn).await?);
                 let vault = Arc::clone(&engine.vault);
                 blocking(move || entries(&vault, rows)).await
             })
@@ -156,7 +157,7 @@ impl Store {
         self.engine
             .run(async move {
                 let Some(conditions) = resolved(&engine, &filter).await? else { return Ok(Vec::new()) };
-                let used: Vec<UsedRow> = read!(engine, |conn| {
+                let used: Vec<UsedRow> = read_replica!(engine, |conn| {
                     let keys: Vec<(String, Option<i64>)> =
                         keys_used!(&conditions, after).limit(i64::from(limit)).load(conn).await?;
                     let mut used = Vec::with_capacity(keys.len());
@@ -263,7 +264,7 @@ async fn groups_named(engine: &Engine, part: &str) -> StoreResult<Named> {
     use request_logs::{group_id, group_name, table, timestamp};
     let part = part.to_ascii_lowercase();
     let mut named = Named { are_sure: true, ..Named::default() };
-    read!(engine, |conn| {
+    read_replica!(engine, |conn| {
         let mut known = i64::MIN;
         loop {
             let oldest = table.filter(group_id.gt(known)).order((group_id, timestamp)).select((group_id, group_name));
@@ -281,7 +282,7 @@ async fn parents_named(engine: &Engine, part: &str) -> StoreResult<Named> {
     use request_logs::{parent_group_id, parent_group_name, table, timestamp};
     let part = part.to_ascii_lowercase();
     let mut named = Named { are_sure: true, ..Named::default() };
-    read!(engine, |conn| {
+    read_replica!(engine, |conn| {
         let mut known = i64::MIN;
         loop {
             let oldest = table
@@ -303,7 +304,7 @@ async fn parents_named(engine: &Engine, part: &str) -> StoreResult<Named> {
 /// Lets the conditions begin where the search ends that they need; answers that moment if it left rows out.
 async fn bounded(engine: &Engine, conditions: &mut Conditions) -> StoreResult<Option<Timestamp>> {
     let Some(searched) = conditions.searched() else { return Ok(None) };
-    let floor: Option<i64> = read!(engine, |conn| {
+    let floor: Option<i64> = read_replica!(engine, |conn| {
         let rows = driven!(conditions.driver(), conditions.from, conditions.until);
         let end = rows.order(request_logs::timestamp.desc()).offset(searched).limit(1);
         end.select(request_logs::timestamp).first(conn).await.optional()?
@@ -327,7 +328,7 @@ async fn rows_at(
         Some(at) => (*at, wide(newest.partition_point(|newer| newer > at))),
         None if newest.len() <= COUNTED => return Ok(Vec::new()),
         None => {
-            let found: Option<(i64, i64)> = read!(engine, |conn| {
+            let found: Option<(i64, i64)> = read_replica!(engine, |conn| {
                 let first = matching!(&conditions).order(request_logs::timestamp.desc()).offset(wide(offset)).limit(1);
                 match first.select(request_logs::timestamp).first::<i64>(conn).await.optional()? {
                     None => None,
@@ -344,7 +345,7 @@ async fn rows_at(
     conditions.until = begin;
     // Rows past the last one that is known to match are not looked for.
     let left = if newest.len() <= COUNTED { wide(newest.len() - offset) } else { i64::MAX };
-    Ok(read!(engine, |conn| {
+    Ok(read_replica!(engine, |conn| {
         matching!(&conditions)
             .order((request_logs::timestamp.desc(), request_logs::id.desc()))
             .offset(wide(offset).saturating_sub(before).max(0))

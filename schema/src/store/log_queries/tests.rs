@@ -1,7 +1,14 @@
 //! Which index each statement goes by.
 
 use super::*;
-use crate::store::tests::plans::{assert_goes_by, plan};
+use crate::store::{
+    testing::Kind,
+    tests::{
+        Fixture,
+        log_queries::make_rows,
+        plans::{analyse, assert_goes_by, assert_server_goes_by, assert_server_reads_in_order, plan, server_plan},
+    },
+};
 
 fn any() -> Conditions {
     Conditions { from: 1, until: 2, ..Conditions::default() }
@@ -119,4 +126,62 @@ fn attempts_and_exports_go_by_their_index() {
         assert_goes_by(&keys, "idx_request_logs_key_time", "keys used");
         assert!(plan(&keys).iter().all(|step| !step.contains("B-TREE")), "groups come in order: {:?}", plan(&keys));
     }
+}
+
+/// Pages of servers, on enough rows that going through all of them would cost.
+async fn pages_go_by_an_index(kind: Kind) {
+    const ROWS: i64 = 100_000;
+    let fixture = Fixture::new(kind).await;
+    make_rows(&fixture.database, ROWS);
+    // Ten groups, ten keys, an aggregate.
+    let digit = if kind == Kind::Mysql { "timestamp DIV 7 % 10" } else { "timestamp / 7 % 10" };
+    fixture.database.run(&format!(
+        "UPDATE request_logs SET group_id = {digit}, parent_group_id = 10 + {digit}, key_hash = CONCAT('h', {digit})"
+    ));
+    analyse(&fixture.database, "request_logs");
+    analyse(&fixture.database, "group_hourly_stats");
+    let newest = crate::store::tests::NOW.0;
+    let within = |conditions: Conditions| Conditions { from: newest - 5_000, until: newest, ..conditions };
+    let some = |text: &str| Some(text.to_owned());
+    for (case, conditions, index) in [
+        ("everything", any(), "idx_request_logs_time"),
+        ("a model", Conditions { model: some("%a%"), ..any() }, "idx_request_logs_time"),
+        ("a group", Conditions { groups: Some(vec![1]), ..any() }, "idx_request_logs_group_time"),
+        (
+            "failures of a group",
+            Conditions { groups: Some(vec![1]), is_success: Some(false), ..any() },
+            "idx_request_logs_group_time",
+        ),
+        ("an aggregate", Conditions { parents: Some(vec![11]), ..any() }, "idx_request_logs_parent_time"),
+        ("a key", Conditions { key_hash: some("h1"), ..any() }, "idx_request_logs_key_time"),
+    ] {
+        let conditions = &within(conditions);
+        let order = (request_logs::timestamp.desc(), request_logs::id.desc());
+        let page = server_plan!(
+            fixture.store,
+            matching!(conditions).order(order).offset(1).limit(15).select(LogRow::as_select())
+        );
+        assert_server_goes_by(kind, &page, index, &format!("page of {case}"));
+        // How many rows hold a text no database knows; one that expects few may well sort them.
+        if conditions.model.is_none() {
+            assert_server_reads_in_order(kind, &page, &format!("page of {case}"));
+        }
+        let times = server_plan!(
+            fixture.store,
+            matching!(conditions).order(request_logs::timestamp.desc()).limit(9).select(request_logs::timestamp)
+        );
+        assert_server_goes_by(kind, &times, index, &format!("times of {case}"));
+    }
+    let one = server_plan!(fixture.store, attempts!("00000000-0000-7000-8000-000000000001"));
+    assert!(one.contains("idx_request_logs_request"), "{one}");
+}
+
+#[tokio::test]
+async fn pages_go_by_an_index_on_postgres() {
+    pages_go_by_an_index(Kind::Postgres).await;
+}
+
+#[tokio::test]
+async fn pages_go_by_an_index_on_mysql() {
+    pages_go_by_an_index(Kind::Mysql).await;
 }

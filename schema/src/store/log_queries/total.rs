@@ -13,7 +13,7 @@ use crate::{
     store::{
         StoreResult,
         dialect::{Dialect, HourSums},
-        pool::{Engine, read},
+        pool::{Engine, read_replica},
         tables::request_logs,
     },
     time::Timestamp,
@@ -38,18 +38,19 @@ pub(super) async fn estimate(
         Driver::Parent(id) => (Driver::Parent(id), Some(id)),
     };
     let sample = i64::try_from(COUNTED).unwrap_or(i64::MAX);
-    let (floor, oldest, finals, hours): (Option<i64>, Option<i64>, i64, Vec<HourSums>) = read!(engine, |conn| {
-        let times = |from| driven!(driver.clone(), from, conditions.until).select(request_logs::timestamp);
-        let newest = times(conditions.from).order(request_logs::timestamp.desc());
-        let floor: Option<i64> = newest.offset(sample).limit(1).first(conn).await.optional()?;
-        let oldest: Option<i64> =
-            times(i64::MIN).order(request_logs::timestamp).limit(1).first(conn).await.optional()?;
-        let finals = driven!(driver.clone(), floor.unwrap_or(conditions.from), conditions.until)
-            .filter(request_logs::request_type.eq(FINAL));
-        let finals = finals.count().get_result(conn).await?;
-        let since = oldest.unwrap_or_default().max(conditions.from).saturating_sub(HOUR_MS);
-        (floor, oldest, finals, conn.hours(group, since.saturating_sub(HOUR_MS), conditions.until).await?)
-    });
+    let (floor, oldest, finals, hours): (Option<i64>, Option<i64>, i64, Vec<HourSums>) =
+        read_replica!(engine, |conn| {
+            let times = |from| driven!(driver.clone(), from, conditions.until).select(request_logs::timestamp);
+            let newest = times(conditions.from).order(request_logs::timestamp.desc());
+            let floor: Option<i64> = newest.offset(sample).limit(1).first(conn).await.optional()?;
+            let oldest: Option<i64> =
+                times(i64::MIN).order(request_logs::timestamp).limit(1).first(conn).await.optional()?;
+            let finals = driven!(driver.clone(), floor.unwrap_or(conditions.from), conditions.until)
+                .filter(request_logs::request_type.eq(FINAL));
+            let finals = finals.count().get_result(conn).await?;
+            let since = oldest.unwrap_or_default().max(conditions.from).saturating_sub(HOUR_MS);
+            (floor, oldest, finals, conn.hours(group, since.saturating_sub(HOUR_MS), conditions.until).await?)
+        });
     let floor = floor.unwrap_or(conditions.from);
     let oldest = oldest.unwrap_or(conditions.from);
     let matches = newest.partition_point(|at| *at >= floor);

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use super::{
     Moment, Options, Watch,
+    progress::BEFORE_ALL,
+    source_sqlite::bound,
     target::{StoredKey, Target},
 };
 use crate::{
@@ -35,7 +37,7 @@ pub(super) async fn passphrase(
     watch: &mut Watch,
 ) -> StoreResult<()> {
     let total = source.count("api_keys").await?;
-    let (mut after, mut seen) = (0, 0_i64);
+    let (mut after, mut seen) = (BEFORE_ALL, 0_i64);
     let (mut opened, mut unreadable, mut named) = (0_i64, 0_i64, Vec::new());
     loop {
         let batch = source.keys(after, KEY_BATCH).await?;
@@ -98,9 +100,8 @@ pub(super) async fn copied(target: &mut Target, report: &Report, whole: bool, wa
         return Err(failed(&format!("{} keys were read, but {counted} accounted for", keys.read)));
     }
     let (mut after, mut seen) = (0, 0_i64);
-    let limit = i64::try_from(KEY_BATCH).unwrap_or(i64::MAX);
     loop {
-        let batch = target.keys(after, limit).await?;
+        let batch = target.keys(after, bound(KEY_BATCH)).await?;
         let Some(last) = batch.last() else { break };
         after = last.id;
         seen += i64::try_from(batch.len()).unwrap_or(i64::MAX);

@@ -9,8 +9,8 @@ use std::{
 
 use super::{
     Moment, Options, Watch,
-    progress::{Progress, Stage},
-    target::{Tally, Target},
+    progress::{BEFORE_ALL, Progress, Stage},
+    target::Target,
 };
 use crate::{
     group::{Group, GroupType},
@@ -28,9 +28,9 @@ use crate::{
         cipher::LegacyCipher,
         groups::group,
         keys::{KeyRules, TakenGroup},
-        logs::{LogRules, hour},
+        logs::{Hour, LogRules, hour},
         settings::settings,
-        source::Source,
+        source::{Logs, Source},
     },
     time::Timestamp,
 };
@@ -80,8 +80,9 @@ impl Copying<'_> {
         self.progress.started_at
     }
 
-    async fn commit(&mut self, rows: Vec<Rows>, progress: Progress, tally: Tally) -> StoreResult<()> {
-        self.progress = self.target.commit(self.name, rows, progress, tally).await?;
+    async fn commit(&mut self, rows: Vec<Rows>, progress: Progress) -> StoreResult<()> {
+        self.target.commit(self.name, rows, &progress).await?;
+        self.progress = progress;
         Ok(())
     }
 
@@ -102,6 +103,7 @@ impl Copying<'_> {
         let (in_force, _) = Settings::from_rows(&in_force);
         progress.retention_days = in_force.request_log_retention_days;
         progress.backoff_seconds = in_force.backoff_initial_seconds;
+        progress.longest_backoff_seconds = in_force.backoff_max_seconds;
         progress.stage = Stage::Groups;
         let (vault, now) = (self.target.vault(), self.now());
         let cells = |(key, text): (&&str, &String)| {
@@ -109,15 +111,13 @@ impl Copying<'_> {
             vec![row.setting_key.into(), row.setting_value.into(), row.created_at.into(), row.updated_at.into()]
         };
         let cells = taken.iter().map(cells).collect();
-        let rows = rows_of("system_settings", SETTING_COLUMNS, cells, Clash::Replace);
-        self.commit(vec![rows], progress, |progress, _, _, inserted| {
-            progress.report.settings_taken += number(inserted);
-        })
-        .await
+        progress.report.settings_taken += number(taken.len());
+        self.commit(vec![rows_of("system_settings", SETTING_COLUMNS, cells, Clash::Replace)], progress).await
     }
 
     async fn groups(&mut self) -> StoreResult<()> {
         let (rows, members) = (self.source.groups().await?, self.source.members().await?);
+        let mut last = rows.iter().filter_map(|row| row.id).max().unwrap_or(0).max(0);
         let now = self.now();
         let mut progress = self.progress.clone();
         let report = &mut progress.report;
@@ -139,7 +139,12 @@ impl Copying<'_> {
             group.id = match (same, first) {
                 (Some(same), _) => same.id,
                 (None, Some(first)) => GroupId(first + number(position)),
-                (None, None) => group.id,
+                (None, None) if old > 0 => group.id,
+                // Ids here are above 0.
+                (None, None) => {
+                    last += 1;
+                    GroupId(last)
+                }
             };
             if !merged {
                 name_apart(&mut names, group, &mut progress.report);
@@ -153,30 +158,27 @@ impl Copying<'_> {
         let cells =
             groups.iter().filter(|group| fresh.contains(&group.id.0)).map(|group| group_rows::cells(&vault, group));
         let cells: Vec<Vec<Cell>> = cells.collect::<StoreResult<_>>()?;
+        progress.report.groups_taken += number(cells.len());
         progress.report.members_read += number(members.len());
         let mut member_cells: Vec<Vec<Cell>> = Vec::new();
+        let mut pairs = HashSet::new();
         for member in members {
             let find = |id: Option<i64>| progress.groups.get(&id.unwrap_or(0));
             let (Some(parent), Some(child)) = (find(member.group_id), find(member.sub_group_id)) else { continue };
-            if parent.aggregate && !parent.merged && !child.aggregate {
+            if parent.aggregate && !parent.merged && !child.aggregate && pairs.insert((parent.id, child.id)) {
                 let weight = member.weight.unwrap_or(0).clamp(0, MAX_WEIGHT);
                 let cells: [Cell; 5] =
                     [parent.id.0.into(), child.id.0.into(), weight.into(), now.0.into(), now.0.into()];
                 member_cells.push(cells.into());
             }
         }
+        progress.report.members_taken += number(member_cells.len());
         progress.stage = Stage::Keys;
         let rows = vec![
             rows_of("groups", group_rows::GROUP_COLUMNS, cells, Clash::Fail),
-            rows_of("group_sub_groups", MEMBER_COLUMNS, member_cells, Clash::Skip),
+            rows_of("group_sub_groups", MEMBER_COLUMNS, member_cells, Clash::Fail),
         ];
-        self.commit(rows, progress, |progress, table, _, inserted| {
-            let report = &mut progress.report;
-            let count =
-                if table.ends_with("sub_groups") { &mut report.members_taken } else { &mut report.groups_taken };
-            *count += number(inserted);
-        })
-        .await
+        self.commit(rows, progress).await
     }
 
     async fn keys(&mut self) -> StoreResult<()> {
@@ -186,39 +188,52 @@ impl Copying<'_> {
             groups: self.progress.groups.clone(),
             now: self.now(),
             backoff: Duration::from_secs(self.progress.backoff_seconds),
+            longest_backoff: Duration::from_secs(self.progress.longest_backoff_seconds),
             leave_unreadable: self.options.leave_unreadable,
         });
+        // Below it are the ids that the old program gave, so that those of keys that need another are above.
+        let highest = self.source.highest("api_keys").await?;
         loop {
-            let batch = self.source.keys(self.progress.key, KEY_BATCH).await?;
+            let batch = self.source.keys(self.progress.key.unwrap_or(BEFORE_ALL), KEY_BATCH).await?;
             let mut progress = self.progress.clone();
+            progress.last_key = progress.last_key.max(highest);
             let Some(last) = batch.last() else {
                 progress.stage = Stage::Hours;
-                return self.commit(Vec::new(), progress, nothing).await;
+                return self.commit(Vec::new(), progress).await;
             };
-            progress.key = last.id.unwrap_or(i64::MAX);
+            progress.key = last.id;
             let first = self.target.reserve("api_keys", batch.len()).await?;
             let (vault, rules) = (self.target.vault(), Arc::clone(&rules));
-            let (cells, progress) = blocking(move || {
-                let mut cells = Vec::with_capacity(batch.len());
+            let (keys, mut progress) = blocking(move || {
+                let mut keys = Vec::with_capacity(batch.len());
                 for row in batch {
                     let record = rules.record(row, &mut progress.report).map_err(|id| {
                         StoreError::Encryption(format!("the key {id} does not open with the passphrase any more"))
                     })?;
                     if let Some((mut record, value)) = record.and_then(|record| Some((record.clone(), record.value?))) {
-                        record.id = KeyId(first.map_or(record.id.0, |first| first + number(cells.len())));
-                        cells.push(key_rows::cells(&vault, &record, &value));
+                        record.id = match first {
+                            Some(first) => KeyId(first + number(keys.len())),
+                            None if record.id.0 > 0 => record.id,
+                            None => {
+                                progress.last_key += 1;
+                                KeyId(progress.last_key)
+                            }
+                        };
+                        let of = (record.group_id.0, vault.hash(value.expose()));
+                        keys.push((of, key_rows::cells(&vault, &record, &value)));
                     }
                 }
-                Ok((cells, progress))
+                Ok((keys, progress))
             })
             .await?;
             // The lowest id comes first, and of keys that are the same the first one stays.
-            let rows = rows_of("api_keys", key_rows::KEY_COLUMNS, cells, Clash::Skip);
-            self.commit(vec![rows], progress, |progress, _, given, inserted| {
-                progress.report.keys.taken += number(inserted);
-                progress.report.keys.duplicates += number(given - inserted);
-            })
-            .await?;
+            let present = self.target.key_ids(keys.iter().map(|(of, _)| of.clone()).collect()).await?;
+            let mut known: HashSet<(i64, String)> = present.into_iter().map(|(group, hash, _)| (group, hash)).collect();
+            let read = keys.len();
+            let cells: Vec<_> = keys.into_iter().filter_map(|(of, cells)| known.insert(of).then_some(cells)).collect();
+            progress.report.keys.taken += number(cells.len());
+            progress.report.keys.duplicates += number(read - cells.len());
+            self.commit(vec![rows_of("api_keys", key_rows::KEY_COLUMNS, cells, Clash::Fail)], progress).await?;
             self.tell(self.progress.report.keys.read, total);
         }
     }
@@ -227,20 +242,23 @@ impl Copying<'_> {
         let total = self.source.count("group_hourly_stats").await?;
         let keep_unknown = self.target.live().is_none();
         loop {
-            let batch = self.source.hours(self.progress.hour, HOUR_BATCH).await?;
+            let batch = self.source.hours(self.progress.hour.unwrap_or(BEFORE_ALL), HOUR_BATCH).await?;
             let mut progress = self.progress.clone();
             let Some(last) = batch.last() else {
                 progress.stage = Stage::Logs;
-                return self.commit(Vec::new(), progress, nothing).await;
+                return self.commit(Vec::new(), progress).await;
             };
-            progress.hour = last.position.unwrap_or(i64::MAX);
+            progress.hour = last.position;
             let now = self.now().0;
-            let hours: Vec<_> = batch
-                .iter()
-                .filter_map(|row| hour(row, &progress.groups, keep_unknown, &mut progress.report))
-                .collect();
+            // One statement must not name an hour twice.
+            let mut hours: BTreeMap<_, Hour> = BTreeMap::new();
+            for row in &batch {
+                if let Some(hour) = hour(row, &progress.groups, keep_unknown, &mut progress.report) {
+                    hours.entry((hour.group_id, hour.time)).and_modify(|same| same.add(&hour)).or_insert(hour);
+                }
+            }
             let cells = hours
-                .iter()
+                .values()
                 .map(|hour| {
                     vec![
                         hour.group_id.0.into(),
@@ -254,7 +272,7 @@ impl Copying<'_> {
                 })
                 .collect();
             let rows = rows_of("group_hourly_stats", HOUR_COLUMNS, cells, Clash::AddHour);
-            self.commit(vec![rows], progress, nothing).await?;
+            self.commit(vec![rows], progress).await?;
             self.tell(self.progress.report.hours.read, total);
         }
     }
@@ -268,17 +286,19 @@ impl Copying<'_> {
         loop {
             let read = self.progress.report.logs.read;
             let limit = usize::try_from(MAX_LOGS - read).unwrap_or(0).min(LOG_BATCH);
-            let before = self.progress.log.unwrap_or(i64::MAX);
-            let batch = if limit == 0 { Vec::new() } else { self.source.logs(before, limit).await? };
-            let mut progress = self.progress.clone();
-            let Some(last) = batch.last() else {
-                progress.stage = Stage::Check;
-                progress.report.logs.beyond = (total - read).max(0);
-                return self.commit(Vec::new(), progress, nothing).await;
+            let batch = match limit {
+                0 => Logs { rows: Vec::new(), next: None },
+                limit => self.source.logs(self.progress.log_from.clone(), limit).await?,
             };
-            progress.log = Some(last.position.unwrap_or(i64::MIN));
+            let mut progress = self.progress.clone();
+            progress.log_from = batch.next;
+            let batch = batch.rows;
+            if progress.log_from.is_none() {
+                progress.stage = Stage::Check;
+                progress.report.logs.beyond = (total - read - number(batch.len())).max(0);
+            }
             let (vault, hashing) = (self.target.vault(), Arc::clone(&rules));
-            let (logs, progress) = blocking(move || {
+            let (mut logs, mut progress) = blocking(move || {
                 let logs: Vec<_> = batch
                     .into_iter()
                     .filter_map(|row| hashing.log(row, &mut progress.report))
@@ -287,6 +307,11 @@ impl Copying<'_> {
                 Ok((logs, progress))
             })
             .await?;
+            let mut known = self.target.log_ids(logs.iter().map(|(log, _)| log.id).collect()).await?;
+            let given = logs.len();
+            logs.retain(|(log, _)| known.insert(log.id.to_string()));
+            progress.report.logs.taken += number(logs.len());
+            progress.report.logs.left += number(given - logs.len());
             let named: HashSet<(i64, String)> =
                 logs.iter().filter_map(|(log, key)| Some((log.group_id.0, key.as_ref()?.0.clone()))).collect();
             let ids = self.target.key_ids(named.into_iter().collect()).await?;
@@ -302,16 +327,11 @@ impl Copying<'_> {
                 Ok(cells.collect())
             })
             .await?;
-            self.commit(
-                vec![rows_of("request_logs", LOG_COLUMNS, cells, Clash::Skip)],
-                progress,
-                |progress, _, given, inserted| {
-                    progress.report.logs.taken += number(inserted);
-                    progress.report.logs.left += number(given - inserted);
-                },
-            )
-            .await?;
+            self.commit(vec![rows_of("request_logs", LOG_COLUMNS, cells, Clash::Fail)], progress).await?;
             self.tell(self.progress.report.logs.read, total.min(MAX_LOGS));
+            if self.progress.stage == Stage::Check {
+                return Ok(());
+            }
         }
     }
 }
@@ -358,8 +378,6 @@ fn name_apart(names: &mut HashSet<String>, group: &mut Group, report: &mut crate
 fn rows_of(table: &str, columns: &'static [&'static str], rows: Vec<Vec<Cell>>, clash: Clash) -> Rows {
     Rows { table: table.to_owned(), columns, rows, clash }
 }
-
-fn nothing(_: &mut Progress, _: &str, _: usize, _: usize) {}
 
 fn number(count: usize) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)

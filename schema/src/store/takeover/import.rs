@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use diesel::OptionalExtension;
 use diesel_async::RunQueryDsl;
+use jiff::tz::TimeZone;
 
 use super::{
-    Options, Watch, check,
+    House, Options, Watch, check,
     copy::Copying,
     progress::{Progress, Stage},
     source_sqlite::SqliteSource,
     target::Target,
+    zone,
 };
 use crate::{
     secret::Secret,
@@ -18,7 +20,8 @@ use crate::{
         StoreError, StoreResult, Writer,
         dsn::Dsn,
         migrate::MARKER,
-        pool::{blocking, path_text, read},
+        open::Parsed,
+        pool::{Mysql, Postgres, blocking, connect, path_text, read},
         tables::takeovers,
         text::fit,
     },
@@ -29,25 +32,29 @@ use crate::{
 /// Copies what the database at `from` holds into the one of `writer`. Nothing is written to `from`.
 pub(super) async fn import(
     writer: Writer,
-    from: &Dsn,
+    from: Parsed,
     passphrase: Option<Secret>,
     options: Options,
     watch: &mut Watch,
 ) -> StoreResult<Report> {
-    let (mut source, name): (Box<dyn Source>, String) = match from {
+    let place = from.dsn.to_string();
+    let (mut source, name): (Box<dyn Source>, String) = match from.dsn {
         Dsn::Sqlite(path) => {
             if !path.is_file() {
                 return Err(StoreError::Unavailable(format!("there is no file {}", path.display())));
             }
-            let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+            let path = std::fs::canonicalize(&path).unwrap_or(path);
             let path = path_text(&path)?;
             (Box::new(SqliteSource::open(&path).await?), format!("sqlite:{path}"))
         }
-        other => {
-            return Err(StoreError::Incompatible(format!(
-                "{other} cannot be imported from yet, only SQLite files can. Nothing was read. Let that installation move \
-                 to SQLite first, or bring its keys over by an export."
-            )));
+        Dsn::Postgres(dsn) => {
+            let server = Postgres::new(&dsn, from.roots)?;
+            (connect(&server).await?.source(TimeZone::UTC).await?, place)
+        }
+        Dsn::Mysql(dsn) => {
+            let zone = zone(&dsn, from.time_zone.as_deref())?;
+            let server = Mysql::new(&dsn, &from.roots)?;
+            (connect(&server).await?.source(zone).await?, place)
         }
     };
     if source.inventory().0.contains_key(MARKER) {
@@ -73,7 +80,8 @@ pub(super) async fn import(
     progress.report.policies_left = source.count("policies").await? + source.count("group_policies").await?;
     progress.stage = Stage::Done;
     progress.finished_at = Some(Timestamp::now());
-    Ok(target.commit(&name, Vec::new(), progress, |_, _, _, _| {}).await?.report)
+    target.commit(&name, Vec::new(), &progress).await?;
+    Ok(progress.report)
 }
 
 /// The copy that was begun before, one more after a finished one, or a fresh one.

@@ -11,7 +11,7 @@ use super::{
     source_sqlite::{SqliteSource, inventory, open_read_only},
     staging::{Template, keys, stored_progress},
     swap,
-    target::{STAGED, Target},
+    target::{STAGED, Staged, Target},
 };
 use crate::{
     crypto::envelope::Derivation,
@@ -50,7 +50,8 @@ pub(in crate::store) async fn take_over(
     let (opened, progress) = begin(path, passphrase, fresh, generation, watch).await?;
     let file = path.to_owned();
     let connection = blocking(move || Ok(open_sqlite(&file)?)).await?;
-    let mut target = Target::Staged { connection: AsyncSqlite::new(connection), vault: Arc::clone(&opened.vault) };
+    let connection = Staged::Sqlite(AsyncSqlite::new(connection));
+    let mut target = Target::Staged { connection, vault: Arc::clone(&opened.vault) };
     let mut source = SqliteSource::open(path).await?;
     let mut copying =
         Copying { source: &mut source, target: &mut target, name: NAME, cipher, options, progress, watch };
@@ -63,11 +64,7 @@ pub(in crate::store) async fn take_over(
         let template = Template::new()?;
         let Some(progress) = swap::forth(&path, &template, NAME, progress)? else {
             swap::drop_staged(&mut open_sqlite(&path)?)?;
-            return Err(StoreError::Unavailable(
-                "the older GPT-Load changed its database while it was copied. Its tables were not touched. Stop that \
-                 program, then start again."
-                    .to_owned(),
-            ));
+            return Err(changed_meanwhile());
         };
         Ok((progress.report, opened))
     })
@@ -123,16 +120,25 @@ async fn begin(
     .await
 }
 
+/// Another program wrote into the old tables.
+pub(super) fn changed_meanwhile() -> StoreError {
+    StoreError::Unavailable(
+        "the older GPT-Load changed its database while it was copied. Its tables were not touched. Stop that program, then \
+         start again."
+            .to_owned(),
+    )
+}
+
 /// The check, and the counts that are known at the end only.
-async fn finish(copying: Copying<'_>) -> StoreResult<Progress> {
+pub(super) async fn finish(copying: Copying<'_>) -> StoreResult<Progress> {
     let Copying { source, target, progress, watch, name, .. } = copying;
     check::copied(target, &progress.report, true, watch).await?;
     let mut progress = progress;
     progress.report.policies_left = source.count("policies").await? + source.count("group_policies").await?;
     progress.report.hours.merged =
-        progress.report.hours.read - progress.report.hours.left - staged_hours(target).await?;
-    let last_group = progress.groups.keys().next_back().copied().unwrap_or(0).max(0);
-    let ids = [("groups", last_group), ("api_keys", progress.key.max(0))];
+        progress.report.hours.read - progress.report.hours.left - target.staged_hours().await?;
+    let last_group = progress.groups.values().map(|group| group.id.0).max().unwrap_or(0);
+    let ids = [("groups", last_group), ("api_keys", progress.last_key)];
     let rows = Rows {
         table: "row_ids".to_owned(),
         columns: &["name", "last_id"],
@@ -140,11 +146,6 @@ async fn finish(copying: Copying<'_>) -> StoreResult<Progress> {
         clash: Clash::Replace,
     };
     progress.stage = Stage::Check;
-    target.commit(name, vec![rows], progress, |_, _, _, _| {}).await
-}
-
-async fn staged_hours(target: &mut Target) -> StoreResult<i64> {
-    let Target::Staged { connection, .. } = target else { return Ok(0) };
-    let table = format!("{STAGED}group_hourly_stats");
-    Ok(connection.spawn_blocking(move |connection| super::source_sqlite::count(connection, &table)).await?)
+    target.commit(name, vec![rows], &progress).await?;
+    Ok(progress)
 }

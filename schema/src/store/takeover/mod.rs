@@ -1,8 +1,9 @@
 //! Databases of older GPT-Load programs, taken over.
 //!
-//! *In place* ([`in_place`]): the node finds tables of an older program in its own database. It copies the file, fills
-//! `new_*` tables beside the old ones ([`copy`]), checks them ([`check`]) and changes names in one transaction
-//! ([`swap`]): the old tables are `legacy_*` from then on, and [`Store::undo_take_over`] changes the names back.
+//! *In place* ([`in_place`] for files, [`server`] for servers): the node finds tables of an older program in its own
+//! database. It copies a file, fills `new_*` tables beside the old ones ([`copy`]), checks them ([`check`]) and changes
+//! names at once ([`swap`]): the old tables are `legacy_*` from then on. [`Store::undo_take_over`] changes the names back,
+//! [`Store::drop_taken_over`] drops them.
 //! *Import* ([`import`]): another installation's database is copied into the tables in use.
 //!
 //! Both are the same copy from a [`crate::takeover::source::Source`] to a [`target::Target`], in batches, each one
@@ -14,27 +15,32 @@ mod copy;
 mod import;
 mod in_place;
 mod progress;
+mod server;
+mod source_server;
 mod source_sqlite;
 mod staging;
 mod swap;
 mod target;
 
-#[cfg(test)]
-mod tests;
-
-pub(super) use self::source_sqlite::inventory;
+pub(super) use self::{server::House, source_server::zone, source_sqlite::inventory};
 
 use std::path::Path;
 
-use self::{backup::Backup, in_place::take_over, progress::Progress, staging::Template};
+use jiff::tz::TimeZone;
+
+use self::{backup::Backup, progress::Progress, staging::Template};
 use super::{
-    Store, StoreError, StoreResult, Writer,
-    dsn::{Dsn, DsnError},
-    migrate::{self, Found},
-    pool::{self, StoreRuntime, blocking},
+    Place, Store, StoreError, StoreResult, Writer,
+    dsn::Dsn,
+    migrate::{self, Found, Migrated},
+    open::Parsed,
+    pool::{Mysql, Postgres, Server, StoreRuntime, blocking, connect, path_text},
     unlock::Opened,
 };
 use crate::{crypto::envelope::Derivation, secret::Secret, takeover::Report, time::Timestamp};
+
+/// The beginning of the names of old tables that were set aside.
+const ASIDE: &str = "legacy_";
 
 /// How to take over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -63,10 +69,38 @@ pub type Watch = Box<dyn FnMut(Moment) + Send>;
 pub struct Taken {
     /// What it found and did.
     pub report: Report,
-    /// The copy of the file, made before anything was changed.
+    /// The copy of the file, made before anything was changed; servers have none.
     pub backup: Option<String>,
+    /// Whether the tables of the older program are still there.
+    pub old_tables: bool,
     /// When it was made.
     pub at: Timestamp,
+}
+
+/// Does the same on a database of any kind: `$file` with its path, `$server` with a server and the zone of its times.
+macro_rules! anywhere {
+    ($place:expr, |$path:ident| $file:expr, |$server:ident, $zone:ident| $on_server:expr) => {{
+        let place: Parsed = $place;
+        StoreRuntime::start()?
+            .run(async move {
+                match place.dsn {
+                    Dsn::Sqlite(path) => {
+                        let $path = path_text(&path)?;
+                        $file
+                    }
+                    Dsn::Postgres(dsn) => {
+                        let ($server, $zone) = (Postgres::new(&dsn, place.roots)?, TimeZone::UTC);
+                        $on_server
+                    }
+                    Dsn::Mysql(dsn) => {
+                        let $zone = zone(&dsn, place.time_zone.as_deref())?;
+                        let $server = Mysql::new(&dsn, &place.roots)?;
+                        $on_server
+                    }
+                }
+            })
+            .await
+    }};
 }
 
 impl Store {
@@ -76,66 +110,110 @@ impl Store {
     /// # Errors
     /// As [`Store::open`]. After an error the old tables are what they were.
     pub async fn take_over(
-        dsn: &str,
+        place: impl Into<Place<'_>>,
         passphrase: Option<&Secret>,
         options: Options,
         mut watch: Watch,
     ) -> StoreResult<Option<Report>> {
-        let path = sqlite_path(dsn)?;
         let passphrase = passphrase.cloned();
-        let runtime = StoreRuntime::start()?;
-        runtime
-            .run(async move {
+        let fresh = Derivation::fresh();
+        anywhere!(
+            place.into().try_into()?,
+            |path| {
                 let inspected = path.clone();
                 let found = blocking(move || existing(&inspected)).await?;
                 if found != Found::Legacy {
                     return Ok(None);
                 }
-                let (report, _) = take_over(&path, passphrase, Derivation::fresh(), options, &mut watch).await?;
+                let (report, _) = in_place::take_over(&path, passphrase, fresh, options, &mut watch).await?;
                 Ok(Some(report))
-            })
-            .await
+            },
+            |server, zone| {
+                let mut turn = Migrated::turn(connect(&server).await?).await?;
+                if turn.found(server.place()).await? != Found::Legacy {
+                    return Ok(None);
+                }
+                let (report, _) =
+                    Box::pin(server::take_over(&server, zone, passphrase, fresh, options, &mut watch)).await?;
+                turn.end().await?;
+                Ok(Some(report))
+            }
+        )
     }
 
     /// The take-over that made this database what it is; `None` when it was made otherwise.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub async fn taken_over(dsn: &str) -> StoreResult<Option<Taken>> {
-        let path = sqlite_path(dsn)?;
-        let runtime = StoreRuntime::start()?;
-        let progress = runtime.run(async move { blocking(move || finished(&path)).await }).await?;
+    pub async fn taken_over(place: impl Into<Place<'_>>) -> StoreResult<Option<Taken>> {
+        let progress =
+            anywhere!(place.into().try_into()?, |path| blocking(move || finished(&path)).await, |server, _zone| {
+                server::finished(&mut connect(&server).await?).await
+            })?;
         Ok(progress.map(|progress| Taken {
             at: progress.finished_at.unwrap_or(progress.started_at),
             report: progress.report,
             backup: progress.backup,
+            old_tables: !progress.aside.is_empty(),
         }))
     }
 
-    /// Gives the tables of the older program their names back and drops those of this one, after copying the file; answers
-    /// the path of the copy. The database must not be in use.
+    /// Gives the tables of the older program their names back and drops those of this one. The database must not be in use.
+    /// A file is copied before; answers the path of the copy.
     ///
     /// # Errors
     /// `Incompatible` when the database was not taken over, or its old tables are gone; nothing was changed then.
-    pub async fn undo_take_over(dsn: &str) -> StoreResult<String> {
-        let path = sqlite_path(dsn)?;
-        let runtime = StoreRuntime::start()?;
-        runtime
-            .run(async move {
+    pub async fn undo_take_over(place: impl Into<Place<'_>>) -> StoreResult<Option<String>> {
+        anywhere!(
+            place.into().try_into()?,
+            |path| {
                 blocking(move || {
-                    let progress = finished(&path)?.ok_or_else(|| {
-                        StoreError::Incompatible(format!(
-                            "{path} was not taken over from an older GPT-Load. Nothing was changed."
-                        ))
-                    })?;
+                    let progress = finished(&path)?.ok_or_else(|| not_taken_over(&path))?;
+                    all_aside(&progress, |_| true)?;
                     let copy = Backup::make(&path, "before-rollback")?;
                     copy.settle()?;
                     swap::back(&path, &Template::new()?, &progress)?;
-                    Ok(copy.path)
+                    Ok(Some(copy.path))
                 })
                 .await
-            })
-            .await
+            },
+            |server, _zone| {
+                let turn = Migrated::turn(connect(&server).await?).await?;
+                let mut connection = connect(&server).await?;
+                let progress = server::finished(&mut connection).await?;
+                let progress = progress.ok_or_else(|| not_taken_over(server.place()))?;
+                server::undo(&mut connection, &progress).await?;
+                turn.end().await?;
+                Ok(None)
+            }
+        )
+    }
+
+    /// Drops the tables of the older program, which a take-over left as `legacy_*`; answers their names. The take-over
+    /// cannot be undone from then on.
+    ///
+    /// # Errors
+    /// `Incompatible` when the database was not taken over; nothing was changed then.
+    pub async fn drop_taken_over(place: impl Into<Place<'_>>) -> StoreResult<Vec<String>> {
+        anywhere!(
+            place.into().try_into()?,
+            |path| {
+                blocking(move || {
+                    let progress = finished(&path)?.ok_or_else(|| not_taken_over(&path))?;
+                    swap::drop_aside(&path, in_place::NAME, progress)
+                })
+                .await
+            },
+            |server, _zone| {
+                let turn = Migrated::turn(connect(&server).await?).await?;
+                let mut connection = connect(&server).await?;
+                let progress = server::finished(&mut connection).await?;
+                let progress = progress.ok_or_else(|| not_taken_over(server.place()))?;
+                let dropped = server::drop_aside(&mut connection, progress).await?;
+                turn.end().await?;
+                Ok(dropped)
+            }
+        )
     }
 }
 
@@ -150,43 +228,69 @@ impl Writer {
     /// keys; both before anything is changed.
     pub async fn import(
         &self,
-        from: &str,
+        from: impl Into<Place<'_>>,
         passphrase: Option<Secret>,
         options: Options,
         mut watch: Watch,
     ) -> StoreResult<Report> {
-        let from: Dsn = from.parse().map_err(|error: DsnError| StoreError::Incompatible(error.to_string()))?;
+        let from: Parsed = from.into().try_into()?;
         let writer = self.clone();
-        self.engine.run(async move { import::import(writer, &from, passphrase, options, &mut watch).await }).await
+        self.engine.run(async move { import::import(writer, from, passphrase, options, &mut watch).await }).await
     }
 }
 
-/// [`take_over`] with everything said on the log, a few lines for each stage and the report; answers the database's
-/// keys.
-pub(super) async fn take_over_loudly(path: &str, passphrase: Option<Secret>, fresh: Derivation) -> StoreResult<Opened> {
+/// Takes over the database in the file at `path`, with everything said on the log; answers the database's keys.
+pub(super) async fn file_loudly(path: &str, passphrase: Option<Secret>, fresh: Derivation) -> StoreResult<Opened> {
+    let (report, opened) = in_place::take_over(path, passphrase, fresh, Options::default(), &mut loud()).await?;
+    say(&report);
+    Ok(opened)
+}
+
+/// Takes over the database on `server`, as [`file_loudly`] does; the turn to change tables is the caller's.
+pub(super) async fn server_loudly<S: Server<Connection: House>>(
+    server: &S,
+    zone: TimeZone,
+    passphrase: Option<Secret>,
+    fresh: Derivation,
+) -> StoreResult<Opened> {
+    let (report, opened) = server::take_over(server, zone, passphrase, fresh, Options::default(), &mut loud()).await?;
+    say(&report);
+    Ok(opened)
+}
+
+/// Says on the log how far a take-over is, a few lines for each stage.
+fn loud() -> Watch {
     let mut said = ("", -1);
-    let mut watch: Watch = Box::new(move |moment: Moment| {
+    Box::new(move |moment: Moment| {
         let tenth = if moment.total == 0 { 10 } else { moment.done * 10 / moment.total };
         if said != (moment.stage, tenth) {
             said = (moment.stage, tenth);
             tracing::info!(stage = moment.stage, done = moment.done, total = moment.total, "taking over");
         }
-    });
-    let (report, opened) = take_over(path, passphrase, fresh, Options::default(), &mut watch).await?;
+    })
+}
+
+fn say(report: &Report) {
     tracing::info!("the database of an older GPT-Load was taken over; its tables are there as legacy_*");
     for line in report.to_string().lines() {
         tracing::info!("{line}");
     }
-    Ok(opened)
 }
 
-fn sqlite_path(dsn: &str) -> StoreResult<String> {
-    let dsn: Dsn = dsn.parse().map_err(|error: DsnError| StoreError::Incompatible(error.to_string()))?;
-    match dsn {
-        Dsn::Sqlite(path) => pool::path_text(&path),
-        other => Err(StoreError::Incompatible(format!(
-            "DATABASE_DSN names {other}, but only SQLite databases can be taken over yet"
-        ))),
+fn not_taken_over(place: &str) -> StoreError {
+    StoreError::Incompatible(format!("{place} was not taken over from an older GPT-Load. Nothing was changed."))
+}
+
+/// # Errors
+/// `Incompatible` when an old table is gone.
+fn all_aside(progress: &Progress, is_there: impl Fn(&str) -> bool) -> StoreResult<()> {
+    const NOTHING: &str = "so the take-over cannot be undone. Nothing was changed.";
+    if progress.aside.is_empty() {
+        return Err(StoreError::Incompatible(format!("the tables of the older GPT-Load were dropped, {NOTHING}")));
+    }
+    match progress.aside.iter().find(|table| !is_there(table)) {
+        Some(gone) => Err(StoreError::Incompatible(format!("the table {ASIDE}{gone} is gone, {NOTHING}"))),
+        None => Ok(()),
     }
 }
 
@@ -208,3 +312,7 @@ fn finished(path: &str) -> StoreResult<Option<Progress>> {
     }
     staging::stored_progress(&mut connection, "takeovers", in_place::NAME)
 }
+
+// Here, so that it sees the macro.
+#[cfg(test)]
+mod tests;

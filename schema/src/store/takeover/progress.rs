@@ -7,6 +7,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// Below every id that an old program gave.
+pub(super) const BEFORE_ALL: i64 = i64::MIN + 1;
+
 /// What a copy does next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,7 +41,7 @@ impl Stage {
 /// How far a copy is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
-pub(super) struct Progress {
+pub(in crate::store) struct Progress {
     pub(super) stage: Stage,
     /// The moment that the copy takes for now, however long it lasts and however often it is resumed.
     pub(super) started_at: Timestamp,
@@ -46,21 +49,26 @@ pub(super) struct Progress {
     /// Groups by their old ids.
     pub(super) groups: TakenGroups,
     /// The highest old id among keys that were looked at.
-    pub(super) key: i64,
+    pub(super) key: Option<i64>,
+    /// The highest id that a key here has.
+    pub(super) last_key: i64,
     /// The last row of hourly statistics that was added.
-    pub(super) hour: i64,
-    /// The lowest position in the log that was looked at.
-    pub(super) log: Option<i64>,
+    pub(super) hour: Option<i64>,
+    /// Where the log goes on, in the words of its source.
+    pub(super) log_from: Option<String>,
     /// In force for the rows that are copied.
     pub(super) retention_days: u64,
     pub(super) backoff_seconds: u64,
+    pub(super) longest_backoff_seconds: u64,
     pub(super) report: Report,
     /// The copy of the file, made before anything was changed.
     pub(super) backup: Option<String>,
-    /// Old tables that were set aside, by their own names.
+    /// Old tables that were set aside, by their own names; none once they were dropped.
     pub(super) aside: Vec<String>,
-    /// The statements that make the old tables' indexes, which exist while the tables are in use.
+    /// SQLite: the statements that make the old tables' indexes, which exist while the tables are in use.
     pub(super) indexes: Vec<String>,
+    /// PostgreSQL: old indexes by their own names and those that they have aside.
+    pub(super) renamed: Vec<(String, String)>,
 }
 
 impl Progress {

@@ -19,7 +19,7 @@ use crate::{
     },
     takeover::{
         rows::{LegacyGroup, LegacyHour, LegacyKey, LegacyLog, LegacyMember, LegacyRow, LegacySetting, Read},
-        source::{Inventory, Source},
+        source::{Inventory, Logs, Source},
     },
 };
 
@@ -106,6 +106,15 @@ impl Source for SqliteSource {
         Ok(self.connection.spawn_blocking(move |connection| count(connection, table)).await?)
     }
 
+    async fn highest(&mut self, table: &'static str) -> StoreResult<i64> {
+        if !self.inventory.0.contains_key(table) {
+            return Ok(0);
+        }
+        let sql = format!(r#"SELECT COALESCE(MAX(id), 0) AS number FROM "{table}""#);
+        let load = move |connection: &mut SqliteConnection| sql_query(sql).get_result::<Count>(connection);
+        Ok(self.connection.spawn_blocking(load).await?.number.max(0))
+    }
+
     async fn settings(&mut self) -> StoreResult<Vec<LegacySetting>> {
         self.rows("ORDER BY t.rowid", Vec::new()).await
     }
@@ -126,12 +135,19 @@ impl Source for SqliteSource {
         self.rows("WHERE t.rowid > ? ORDER BY t.rowid LIMIT ?", vec![after, bound(limit)]).await
     }
 
-    async fn logs(&mut self, before: i64, limit: usize) -> StoreResult<Vec<LegacyLog>> {
-        self.rows("WHERE t.rowid < ? ORDER BY t.rowid DESC LIMIT ?", vec![before, bound(limit)]).await
+    async fn logs(&mut self, from: Option<String>, limit: usize) -> StoreResult<Logs> {
+        let before = match from {
+            Some(from) => from.parse().map_err(|_| StoreError::damaged("place in the request log", &from))?,
+            None => i64::MAX,
+        };
+        let tail = "WHERE t.rowid < ? ORDER BY t.rowid DESC LIMIT ?";
+        let rows: Vec<LegacyLog> = self.rows(tail, vec![before, bound(limit)]).await?;
+        let next = rows.last().and_then(|row| row.position).map(|position| position.to_string());
+        Ok(Logs { rows, next })
     }
 }
 
-fn bound(limit: usize) -> i64 {
+pub(super) fn bound(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 

@@ -6,19 +6,17 @@ use diesel::{
 };
 
 use super::{
+    ASIDE,
     progress::{Progress, Stage},
     source_sqlite::{count, inventory},
     staging::Template,
     target::{STAGED, progress_rows},
 };
 use crate::{
-    store::{StoreError, StoreResult, dialect::insert_rows},
+    store::{StoreResult, dialect::insert_rows},
     takeover::source::LEGACY_TABLES,
     time::Timestamp,
 };
-
-/// The beginning of the names of old tables that were set aside.
-const ASIDE: &str = "legacy_";
 
 #[derive(QueryableByName)]
 struct Index {
@@ -74,13 +72,9 @@ pub(super) fn forth(
 /// Drops the tables of this program and gives the old ones their names and indexes back. Blocks.
 pub(super) fn back(path: &str, template: &Template, progress: &Progress) -> StoreResult<()> {
     let mut connection = open(path)?;
-    connection.immediate_transaction(|connection| {
+    connection.immediate_transaction(|connection| -> StoreResult<()> {
         let tables = inventory(connection)?.0;
-        if let Some(gone) = progress.aside.iter().find(|table| !tables.contains_key(&format!("{ASIDE}{table}"))) {
-            return Err(StoreError::Incompatible(format!(
-                "the table {ASIDE}{gone} is gone, so the take-over cannot be undone. Nothing was changed."
-            )));
-        }
+        super::all_aside(progress, |table| tables.contains_key(&format!("{ASIDE}{table}")))?;
         // Tables are dropped before those that they refer to.
         for table in template.tables.iter().rev().filter(|table| tables.contains_key(*table)) {
             connection.batch_execute(&format!(r#"DROP TABLE "{table}""#))?;
@@ -96,6 +90,28 @@ pub(super) fn back(path: &str, template: &Template, progress: &Progress) -> Stor
     // The journal that the old programs used. Another reader may keep it from changing, which hurts nobody.
     let _ = connection.batch_execute("PRAGMA journal_mode = DELETE");
     Ok(())
+}
+
+/// Drops the tables of the old program; answers their names. Blocks.
+pub(super) fn drop_aside(path: &str, name: &str, mut progress: Progress) -> StoreResult<Vec<String>> {
+    let mut connection = open(path)?;
+    let dropped = connection.immediate_transaction(|connection| -> StoreResult<Vec<String>> {
+        let tables = inventory(connection)?.0;
+        let aside = progress.aside.iter().map(|table| format!("{ASIDE}{table}"));
+        let aside: Vec<String> = aside.filter(|table| tables.contains_key(table)).collect();
+        for table in &aside {
+            connection.batch_execute(&format!(r#"DROP TABLE "{table}""#))?;
+        }
+        progress.aside.clear();
+        progress.indexes.clear();
+        insert_rows(connection, &progress_rows("takeovers".to_owned(), name, &progress)?)?;
+        Ok(aside)
+    })?;
+    // What was in them is in the file until its pages are used again. Without room for the copy that this needs, they are.
+    if let Err(error) = connection.batch_execute("VACUUM") {
+        tracing::warn!(%error, "the file keeps its size");
+    }
+    Ok(dropped)
 }
 
 /// Drops what an earlier attempt, or another version of this program, began to fill. Blocks.

@@ -1,12 +1,12 @@
 //! Where a copy goes: to tables beside those of the old program, or into a database in use.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use diesel::{
-    QueryableByName, sql_query,
+    ExpressionMethods, QueryDsl, Queryable, QueryableByName, sql_query,
     sql_types::{BigInt, Text},
 };
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncConnection, AsyncMysqlConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::progress::Progress;
 use crate::{
@@ -16,24 +16,44 @@ use crate::{
         dialect::{Cell, Clash, Dialect, Rows},
         epoch::reserve_ids,
         pool::{AsyncSqlite, read, write},
+        tables::{api_keys, request_logs},
     },
 };
 
 /// The beginning of the names of tables that are being filled.
 pub(super) const STAGED: &str = "new_";
-const PROGRESS: &str = "takeovers";
+/// The table that holds the progress.
+pub(super) const PROGRESS: &str = "takeovers";
 const PROGRESS_COLUMNS: &[&str] = &["source", "progress", "started_at", "finished_at"];
 
 /// Where a copy goes.
 pub(super) enum Target {
-    /// Tables of this program under names that begin with [`STAGED`], in the file of the old one. Ids stay.
-    Staged { connection: AsyncSqlite, vault: Arc<Vault> },
+    /// Tables of this program under names that begin with [`STAGED`], in the database of the old one. Ids stay.
+    Staged { connection: Staged, vault: Arc<Vault> },
     /// The tables in use. Ids are given out here.
     Live(Writer),
 }
 
+/// A connection to the database of an old program that is taken over in place.
+pub(in crate::store) enum Staged {
+    Sqlite(AsyncSqlite),
+    Postgres(AsyncPgConnection),
+    Mysql(AsyncMysqlConnection),
+}
+
+/// Expands `$body` once per kind of database.
+macro_rules! staged {
+    ($staged:expr, |$conn:ident| $body:expr) => {
+        match $staged {
+            Staged::Sqlite($conn) => $body,
+            Staged::Postgres($conn) => $body,
+            Staged::Mysql($conn) => $body,
+        }
+    };
+}
+
 /// A stored key, still encrypted.
-#[derive(Clone, Debug, QueryableByName)]
+#[derive(Clone, Debug, Queryable, QueryableByName)]
 pub(super) struct StoredKey {
     #[diesel(sql_type = BigInt)]
     pub(super) id: i64,
@@ -45,23 +65,29 @@ pub(super) struct StoredKey {
     pub(super) key_value: String,
 }
 
-/// Inserts rows and counts them into the progress, which is stored, too.
-macro_rules! apply {
-    ($conn:ident, $target:expr, $source:expr, $rows:expr, $progress:expr, $tally:expr) => {{
-        let mut progress: Progress = $progress;
-        for mut rows in $rows {
-            rows.table = $target(&rows.table);
-            let (given, kind) = (rows.rows.len(), rows.table.clone());
-            let inserted = $conn.insert_rows(rows).await?;
-            $tally(&mut progress, &kind, given, inserted);
-        }
-        $conn.insert_rows(progress_rows($target(PROGRESS), $source, &progress)?).await?;
-        Ok(progress)
-    }};
+#[derive(QueryableByName)]
+struct StoredId {
+    #[diesel(sql_type = Text)]
+    id: String,
 }
 
-/// Counts into the progress what was inserted: the table, the rows given, those inserted.
-pub(super) type Tally = fn(&mut Progress, &str, usize, usize);
+#[derive(QueryableByName)]
+struct Count {
+    #[diesel(sql_type = BigInt)]
+    number: i64,
+}
+
+/// Inserts rows, and the progress that they make.
+macro_rules! apply {
+    ($conn:ident, $target:expr, $source:expr, $rows:expr, $progress:expr) => {{
+        for mut rows in $rows {
+            rows.table = $target(&rows.table);
+            $conn.insert_rows(rows).await?;
+        }
+        $conn.insert_rows(progress_rows($target(PROGRESS), $source, $progress)?).await?;
+        Ok(())
+    }};
+}
 
 impl Target {
     pub(super) fn vault(&self) -> Arc<Vault> {
@@ -88,27 +114,31 @@ impl Target {
         Ok(Some(first))
     }
 
-    /// Stores rows together with the progress that they make; answers it.
-    pub(super) async fn commit(
-        &mut self,
-        source: &str,
-        rows: Vec<Rows>,
-        progress: Progress,
-        tally: Tally,
-    ) -> StoreResult<Progress> {
+    /// Stores rows together with the progress that they make.
+    pub(super) async fn commit(&mut self, source: &str, rows: Vec<Rows>, progress: &Progress) -> StoreResult<()> {
+        let staged = |table: &str| format!("{STAGED}{table}");
+        let own = |table: &str| table.to_owned();
         match self {
-            Self::Staged { connection, .. } => {
-                let name = |table: &str| format!("{STAGED}{table}");
+            Self::Staged { connection: Staged::Sqlite(connection), .. } => {
                 connection
-                    .immediate_transaction(async |conn| -> StoreResult<Progress> {
-                        apply!(conn, name, source, rows, progress, tally)
+                    .immediate_transaction(async |conn| -> StoreResult<()> {
+                        apply!(conn, staged, source, rows, progress)
                     })
+                    .await
+            }
+            Self::Staged { connection: Staged::Postgres(connection), .. } => {
+                connection
+                    .transaction(async |conn| -> StoreResult<()> { apply!(conn, staged, source, rows, progress) })
+                    .await
+            }
+            Self::Staged { connection: Staged::Mysql(connection), .. } => {
+                connection
+                    .transaction(async |conn| -> StoreResult<()> { apply!(conn, staged, source, rows, progress) })
                     .await
             }
             Self::Live(writer) => {
                 let (engine, epoch) = (Arc::clone(&writer.engine), writer.epoch);
-                let name = |table: &str| table.to_owned();
-                write!(engine, epoch, |conn| apply!(conn, name, source, rows, progress, tally))
+                write!(engine, epoch, |conn| apply!(conn, own, source, rows, progress))
             }
         }
     }
@@ -116,7 +146,9 @@ impl Target {
     /// Ids of keys by group and hash.
     pub(super) async fn key_ids(&mut self, wanted: Vec<(i64, String)>) -> StoreResult<Vec<(i64, String, i64)>> {
         match self {
-            Self::Staged { connection, .. } => Ok(connection.key_ids(format!("{STAGED}api_keys"), wanted).await?),
+            Self::Staged { connection, .. } => {
+                staged!(connection, |conn| Ok(conn.key_ids(format!("{STAGED}api_keys"), wanted).await?))
+            }
             Self::Live(writer) => {
                 let engine = Arc::clone(&writer.engine);
                 read!(engine, |conn| Ok(conn.key_ids("api_keys".to_owned(), wanted).await?))
@@ -124,24 +156,57 @@ impl Target {
         }
     }
 
-    /// Keys with ids above `after`, ascending.
-    pub(super) async fn keys(&mut self, after: i64, limit: i64) -> StoreResult<Vec<StoredKey>> {
-        let sql = |table: &str| {
-            format!(r#"SELECT id, group_id, key_hash, key_value FROM "{table}" WHERE id > ? ORDER BY id LIMIT ?"#)
-        };
-        match self {
+    /// Which of these rows the log has.
+    pub(super) async fn log_ids(&mut self, wanted: Vec<uuid::Uuid>) -> StoreResult<HashSet<String>> {
+        if wanted.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let found: Vec<String> = match self {
             Self::Staged { connection, .. } => {
-                let query = sql_query(sql(&format!("{STAGED}api_keys")));
-                Ok(query.bind::<BigInt, _>(after).bind::<BigInt, _>(limit).load(connection).await?)
+                let ids: Vec<String> = wanted.iter().map(|id| format!("'{id}'")).collect();
+                let sql = format!("SELECT id FROM {STAGED}request_logs WHERE id IN ({})", ids.join(","));
+                let rows: Vec<StoredId> = staged!(connection, |conn| sql_query(sql).load(conn).await?);
+                rows.into_iter().map(|row| row.id).collect()
             }
             Self::Live(writer) => {
                 let engine = Arc::clone(&writer.engine);
-                let sql = sql("api_keys");
+                let ids: Vec<String> = wanted.iter().map(ToString::to_string).collect();
                 read!(engine, |conn| {
-                    Ok(sql_query(sql).bind::<BigInt, _>(after).bind::<BigInt, _>(limit).load(conn).await?)
+                    let rows = request_logs::table.filter(request_logs::id.eq_any(&ids)).select(request_logs::id);
+                    rows.load(conn).await?
+                })
+            }
+        };
+        Ok(found.into_iter().collect())
+    }
+
+    /// Keys with ids above `after`, ascending.
+    pub(super) async fn keys(&mut self, after: i64, limit: i64) -> StoreResult<Vec<StoredKey>> {
+        match self {
+            Self::Staged { connection, .. } => {
+                let sql = format!(
+                    "SELECT id, group_id, key_hash, key_value FROM {STAGED}api_keys WHERE id > {after} ORDER BY id LIMIT \
+                     {limit}"
+                );
+                Ok(staged!(connection, |conn| sql_query(sql).load(conn).await?))
+            }
+            Self::Live(writer) => {
+                let engine = Arc::clone(&writer.engine);
+                read!(engine, |conn| {
+                    let keys = api_keys::table.filter(api_keys::id.gt(after)).order(api_keys::id).limit(limit);
+                    let columns = (api_keys::id, api_keys::group_id, api_keys::key_hash, api_keys::key_value);
+                    Ok(keys.select(columns).load(conn).await?)
                 })
             }
         }
+    }
+
+    /// Hours that are stored beside the old tables; 0 for tables in use, which have others, too.
+    pub(super) async fn staged_hours(&mut self) -> StoreResult<i64> {
+        let Self::Staged { connection, .. } = self else { return Ok(0) };
+        let sql = format!("SELECT COUNT(*) AS number FROM {STAGED}group_hourly_stats");
+        let count: Count = staged!(connection, |conn| sql_query(sql).get_result(conn).await?);
+        Ok(count.number)
     }
 }
 

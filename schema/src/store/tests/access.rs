@@ -7,19 +7,24 @@ use crate::{
     ids::TokenId,
 };
 
+on_every_database! {
+    tokens_come_change_and_go,
+    a_deed_has_its_row_before_it_is_done,
+    rows_past_their_retention_go_the_oldest_first,
+}
+
 fn viewer(name: &str) -> TokenDefinition {
     TokenDefinition { name: name.to_owned(), role: Role::Viewer, expires_at: Some(Timestamp(NOW.0 + 1)) }
 }
 
-#[tokio::test]
-async fn tokens_come_change_and_go() {
-    let Fixture { store, writer, dsn, _dir } = Fixture::new().await;
+async fn tokens_come_change_and_go(kind: Kind) {
+    let Fixture { store, writer, database } = Fixture::new(kind).await;
     let value = "gptload_value-of-the-token";
     let hash = store.lookup_hash(value);
     let stored = writer.insert_access_token(&viewer("one"), "gptload_valu", &hash, NOW).await.expect("added");
     assert_eq!((&stored.definition, stored.hash.as_str(), stored.last_used_at), (&viewer("one"), hash.as_str(), None));
     assert_eq!(store.access_token(stored.id).await.expect("reads"), Some(stored.clone()));
-    assert!(!raw_bytes(&dsn).contains(value));
+    assert!(!database.everything().contains(value));
     let taken = writer.insert_access_token(&viewer("one"), "p", "other", NOW).await;
     assert!(matches!(taken, Err(StoreError::Duplicate("an access token of this name"))));
 
@@ -35,9 +40,8 @@ async fn tokens_come_change_and_go() {
     assert!(store.access_tokens().await.expect("reads").is_empty());
 }
 
-#[tokio::test]
-async fn a_deed_has_its_row_before_it_is_done() {
-    let Fixture { store, writer, _dir, .. } = Fixture::new().await;
+async fn a_deed_has_its_row_before_it_is_done(kind: Kind) {
+    let Fixture { store, writer, database: _database } = Fixture::new(kind).await;
     let subject = Subject::group(GroupId(7), "日\0本".repeat(200));
     let deed = Deed { actor: Actor::node("n"), action: "group.update", subject, at: NOW };
     let id = writer.insert_audit(&deed, None).await.expect("noted");
@@ -52,9 +56,8 @@ async fn a_deed_has_its_row_before_it_is_done() {
     assert_eq!((&page.items[0].before, &page.items[0].after), (&json!({"sort": 1}), &json!({"sort": 2})));
 }
 
-#[tokio::test]
-async fn rows_past_their_retention_go_the_oldest_first() {
-    let Fixture { store, writer, _dir, .. } = Fixture::new().await;
+async fn rows_past_their_retention_go_the_oldest_first(kind: Kind) {
+    let Fixture { store, writer, database: _database } = Fixture::new(kind).await;
     for at in 0..5 {
         let subject = Subject::of_kind("settings");
         let deed = Deed { actor: Actor::node("n"), action: "settings.update", subject, at: Timestamp(at) };

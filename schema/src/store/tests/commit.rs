@@ -2,9 +2,17 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-#[tokio::test]
-async fn a_row_comes_back_as_it_was() {
-    let fixture = Fixture::new().await;
+on_every_database! {
+    a_row_comes_back_as_it_was,
+    the_same_rows_twice_count_once,
+    hostile_text_is_stored_cut_and_without_nul,
+    a_stale_epoch_changes_nothing,
+    old_rows_are_pruned_oldest_first,
+    concurrent_writers_and_readers_never_meet_a_lock,
+}
+
+async fn a_row_comes_back_as_it_was(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let key = fixture.keys(group, &["sk-logged"]).await.remove(0);
     let row = RequestLog {
@@ -18,13 +26,12 @@ async fn a_row_comes_back_as_it_was() {
     let stored = fixture.store.recent_logs(Some(group), 5).await.expect("logs");
     assert_eq!(format!("{stored:?}"), format!("{:?}", [&row]));
     assert_eq!(stored[0].key.as_ref().map(|(_, value)| value.expose()), Some("sk-logged"));
-    assert!(!raw_bytes(&fixture.dsn).contains("sk-logged"));
+    assert!(!fixture.database.everything().contains("sk-logged"));
     assert!(fixture.store.recent_logs(Some(GroupId(50)), 5).await.expect("logs").is_empty());
 }
 
-#[tokio::test]
-async fn the_same_rows_twice_count_once() {
-    let fixture = Fixture::new().await;
+async fn the_same_rows_twice_count_once(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let key = fixture.keys(group, &["sk-1"]).await.remove(0);
     let retry = RequestLog { request_type: RequestType::Retry, is_success: false, ..log(group, Some(&key)) };
@@ -45,9 +52,8 @@ async fn the_same_rows_twice_count_once() {
     assert_eq!((key.request_count, key.last_used_at), (1, Some(Timestamp(NOW.0 + 9))));
 }
 
-#[tokio::test]
-async fn hostile_text_is_stored_cut_and_without_nul() {
-    let fixture = Fixture::new().await;
+async fn hostile_text_is_stored_cut_and_without_nul(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let long = format!("\0{}", "é".repeat(70_000));
     let row = RequestLog {
@@ -73,9 +79,8 @@ async fn hostile_text_is_stored_cut_and_without_nul() {
     );
 }
 
-#[tokio::test]
-async fn a_stale_epoch_changes_nothing() {
-    let fixture = Fixture::new().await;
+async fn a_stale_epoch_changes_nothing(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let key = fixture.keys(group, &["sk-1"]).await.remove(0);
     let successor = fixture.store.writer(7);
@@ -102,9 +107,8 @@ async fn a_stale_epoch_changes_nothing() {
     assert_eq!((stored[0].health.state, stored[0].notes.as_str()), (KeyState::Active, "by the successor"));
 }
 
-#[tokio::test]
-async fn old_rows_are_pruned_oldest_first() {
-    let fixture = Fixture::new().await;
+async fn old_rows_are_pruned_oldest_first(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let rows: Vec<_> = (0..10).map(|at| RequestLog { timestamp: Timestamp(NOW.0 + at), ..log(group, None) }).collect();
     fixture.writer.commit(&[], &rows, NOW).await.expect("committed");
@@ -116,15 +120,14 @@ async fn old_rows_are_pruned_oldest_first() {
     assert_eq!(left, rows[5..].iter().rev().map(|row| row.id).collect::<Vec<_>>(), "newest first");
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn concurrent_writers_and_readers_never_meet_a_lock() {
+async fn concurrent_writers_and_readers_never_meet_a_lock(kind: Kind) {
     const TASKS: i64 = 16;
     const COMMITS: i64 = 10;
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let key = fixture.keys(group, &["sk-1"]).await.remove(0);
     // A second store on the same file stands for another process.
-    let neighbour = open(&fixture.dsn, Some("passphrase")).await.expect("opens");
+    let neighbour = open(fixture.database.dsn(), Some("passphrase")).await.expect("opens");
     let tasks: Vec<_> = (0..TASKS)
         .map(|task| {
             let store = if task % 2 == 0 { fixture.store.clone() } else { neighbour.clone() };

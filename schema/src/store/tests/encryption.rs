@@ -7,6 +7,9 @@ use serde_json::json;
 
 use super::*;
 use crate::group::{HeaderAction, HeaderRule};
+use crate::store::unlock::Passphrases;
+
+on_every_database! { secrets_survive_whatever_becomes_of_their_keys }
 
 const KEYS: usize = 1_200;
 const LOGS: usize = 700;
@@ -92,7 +95,7 @@ async fn assert_whole(store: &Store) {
 async fn opened(dsn: &str, current: &str, previous: &str) -> StoreResult<Store> {
     let (current, previous) = (Secret::from(current), Secret::from(previous));
     let passphrases = Passphrases::new(Some(&current), Some(&previous));
-    Store::open_as(dsn, passphrases, Derivation::with_rounds(2)).await
+    Store::open_as(dsn.into(), passphrases, Derivation::with_rounds(2)).await
 }
 
 async fn migrate(dsn: &str, from: &str, to: &str) -> StoreResult<MigratedKeys> {
@@ -102,7 +105,7 @@ async fn migrate(dsn: &str, from: &str, to: &str) -> StoreResult<MigratedKeys> {
 async fn migrate_watched(dsn: &str, from: &str, to: &str, watch: Watch) -> StoreResult<MigratedKeys> {
     let (from, to) = (Secret::from(from), Secret::from(to));
     let passphrases = Passphrases::new(Some(&to), Some(&from));
-    Store::migrate_keys_with(dsn, passphrases, Derivation::with_rounds(2), watch).await
+    Store::migrate_keys_with(dsn.into(), passphrases, Derivation::with_rounds(2), watch).await
 }
 
 fn refusal<T>(result: StoreResult<T>) -> String {
@@ -123,37 +126,37 @@ async fn rotated(writer: &Writer) -> usize {
 
 #[tokio::test]
 async fn the_passphrase_changes_at_a_start_and_touches_the_wrapped_keys_alone() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Kind::Sqlite).await;
     filled(&fixture.store).await;
     let without_keys = |rows: Vec<String>| -> Vec<String> {
         rows.into_iter().filter(|row| !row.starts_with("encryption_keys")).collect()
     };
-    let before = dump(&fixture.dsn);
-    let text = refusal(opened(&fixture.dsn, "new", "wrong").await);
+    let before = dump(fixture.database.dsn());
+    let text = refusal(opened(fixture.database.dsn(), "new", "wrong").await);
     assert!(
         text.contains("neither ENCRYPTION_KEY nor ENCRYPTION_KEY_PREVIOUS") && text.contains("Nothing was changed"),
         "{text}"
     );
-    assert_eq!(dump(&fixture.dsn), before);
+    assert_eq!(dump(fixture.database.dsn()), before);
 
-    assert_whole(&opened(&fixture.dsn, "new", "passphrase").await.expect("the previous one opens it")).await;
-    let after = dump(&fixture.dsn);
+    assert_whole(&opened(fixture.database.dsn(), "new", "passphrase").await.expect("the previous one opens it")).await;
+    let after = dump(fixture.database.dsn());
     assert_ne!(after, before);
     assert_eq!(without_keys(after.clone()), without_keys(before));
-    assert_whole(&open(&fixture.dsn, Some("new")).await.expect("the new one alone")).await;
-    assert_whole(&opened(&fixture.dsn, "new", "passphrase").await.expect("once more does no harm")).await;
-    let text = refusal(open(&fixture.dsn, Some("passphrase")).await);
+    assert_whole(&open(fixture.database.dsn(), Some("new")).await.expect("the new one alone")).await;
+    assert_whole(&opened(fixture.database.dsn(), "new", "passphrase").await.expect("once more does no harm")).await;
+    let text = refusal(open(fixture.database.dsn(), Some("passphrase")).await);
     assert!(text.contains("was made with another key") && text.contains("ENCRYPTION_KEY_PREVIOUS"), "{text}");
-    let text = refusal(opened(&fixture.dsn, "", "new").await);
+    let text = refusal(opened(fixture.database.dsn(), "", "new").await);
     assert!(text.contains("ENCRYPTION_KEY is empty"), "the previous one alone is none: {text}");
-    assert_eq!(dump(&fixture.dsn), after);
+    assert_eq!(dump(fixture.database.dsn()), after);
 }
 
 #[tokio::test]
 async fn a_rotation_brings_everything_under_a_fresh_data_key() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Kind::Sqlite).await;
     let group = filled(&fixture.store).await;
-    let (before, hashes_before) = (under(&fixture.dsn, 2), hashes(&fixture.dsn));
+    let (before, hashes_before) = (under(fixture.database.dsn(), 2), hashes(fixture.database.dsn()));
     assert_eq!(before, 1 + 2 + KEYS + LOGS, "a group, two settings, keys, log rows");
     let writer = &fixture.writer;
     assert!(writer.begin_rotation(NOW).await.expect("begins"));
@@ -163,15 +166,19 @@ async fn a_rotation_brings_everything_under_a_fresh_data_key() {
     assert_eq!(state.rotation.map(|rotation| rotation.total), Some(2 * (KEYS + LOGS) as i64));
     assert_whole(&fixture.store).await;
     fixture.keys(group, &["sk-meanwhile"]).await;
-    assert_eq!((under(&fixture.dsn, 2), under(&fixture.dsn, 3)), (before, 1), "what is new is under the new key");
+    assert_eq!(
+        (under(fixture.database.dsn(), 2), under(fixture.database.dsn(), 3)),
+        (before, 1),
+        "what is new is under the new key"
+    );
 
     assert!(writer.continue_rotation(NOW).await.expect("settings"));
     assert!(writer.continue_rotation(NOW).await.expect("groups"));
     assert!(writer.continue_rotation(NOW).await.expect("some keys"));
-    assert!((1..before).contains(&under(&fixture.dsn, 2)), "one batch at a time");
+    assert!((1..before).contains(&under(fixture.database.dsn(), 2)), "one batch at a time");
     assert_whole(&fixture.store).await;
     // A process that dies here goes on where it was.
-    let reopened = open(&fixture.dsn, Some("passphrase")).await.expect("opens");
+    let reopened = open(fixture.database.dsn(), Some("passphrase")).await.expect("opens");
     assert!(reopened.rotates().await.expect("reads"));
     assert_whole(&reopened).await;
     let batches = rotated(&reopened.writer(1)).await;
@@ -180,28 +187,28 @@ async fn a_rotation_brings_everything_under_a_fresh_data_key() {
     let state = reopened.encryption_state().await.expect("the state");
     let rotation = state.rotation.expect("there was one");
     assert_eq!((state.data_keys, rotation.unreadable, rotation.finished_at), (1, 0, Some(NOW)));
-    assert_eq!((under(&fixture.dsn, 2), under(&fixture.dsn, 3)), (0, before + 1));
-    let wrapped = texts(&fixture.dsn, "SELECT purpose || id AS text FROM encryption_keys ORDER BY id");
+    assert_eq!((under(fixture.database.dsn(), 2), under(fixture.database.dsn(), 3)), (0, before + 1));
+    let wrapped = texts(fixture.database.dsn(), "SELECT purpose || id AS text FROM encryption_keys ORDER BY id");
     assert_eq!(wrapped, ["lookup1", "data3"]);
-    let mut kept = hashes(&fixture.dsn);
+    let mut kept = hashes(fixture.database.dsn());
     kept.retain(|hash| hashes_before.contains(hash));
     assert_eq!(kept, hashes_before, "hashes survive");
-    assert_whole(&open(&fixture.dsn, Some("passphrase")).await.expect("opens")).await;
+    assert_whole(&open(fixture.database.dsn(), Some("passphrase")).await.expect("opens")).await;
 }
 
 #[tokio::test]
 async fn a_rotation_is_checked_and_keeps_a_key_that_is_needed() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Kind::Sqlite).await;
     let group = filled(&fixture.store).await;
     // A value that was moved from another row does not decrypt where it is.
     let moved = "UPDATE api_keys SET key_value = (SELECT key_value FROM api_keys WHERE id = 1) WHERE id = 2";
-    SqliteConnection::establish(&fixture.dsn).expect("the file").batch_execute(moved).expect("a change");
+    SqliteConnection::establish(fixture.database.dsn()).expect("the file").batch_execute(moved).expect("a change");
     assert!(fixture.writer.begin_rotation(NOW).await.expect("begins"));
     rotated(&fixture.writer).await;
     let state = fixture.store.encryption_state().await.expect("the state");
     assert_eq!((state.data_keys, state.rotation.map(|rotation| rotation.unreadable)), (2, Some(1)));
-    assert_eq!(under(&fixture.dsn, 2), 1);
-    let refused = refusal(migrate(&fixture.dsn, "passphrase", "new").await);
+    assert_eq!(under(fixture.database.dsn(), 2), 1);
+    let refused = refusal(migrate(fixture.database.dsn(), "passphrase", "new").await);
     assert!(refused.contains("1 of 1200 keys are not readable (ids 2)"), "{refused}");
     let gone = KeySelector::Ids(vec![KeyId(2)]);
     fixture.writer.delete_keys(group, &gone).await.expect("the damaged key goes");
@@ -212,7 +219,7 @@ async fn a_rotation_is_checked_and_keeps_a_key_that_is_needed() {
 
 #[tokio::test]
 async fn what_is_written_while_a_rotation_begins_is_never_lost() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Kind::Sqlite).await;
     let group = fixture.group("openai").await.id;
     let (writer, store) = (fixture.writer.clone(), fixture.store.clone());
     let writing = tokio::spawn(async move {
@@ -231,15 +238,15 @@ async fn what_is_written_while_a_rotation_begins_is_never_lost() {
     }
     writing.await.expect("no write failed");
     assert!(rotations > 1, "{rotations}");
-    let reopened = open(&fixture.dsn, Some("passphrase")).await.expect("opens");
+    let reopened = open(fixture.database.dsn(), Some("passphrase")).await.expect("opens");
     let keys = reopened.keys_after(group, &KeyFilter::default(), None, 1_000).await.expect("keys");
     assert_eq!(keys.iter().filter(|key| key.value.is_some()).count(), 300);
 }
 
 #[tokio::test]
 async fn a_plain_database_has_no_data_key_to_rotate() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let dsn = dir.path().join("plain.db").to_str().expect("UTF-8").to_owned();
+    let database = Database::new(Kind::Sqlite);
+    let dsn = database.dsn().to_owned();
     let store = open(&dsn, None).await.expect("opens");
     let refused = refusal(store.writer(1).begin_rotation(NOW).await);
     assert!(refused.contains("migrate-keys --to"), "{refused}");
@@ -249,8 +256,8 @@ async fn a_plain_database_has_no_data_key_to_rotate() {
 
 #[tokio::test]
 async fn encryption_is_enabled_changed_and_disabled_offline() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let dsn = dir.path().join("gpt-load.db").to_str().expect("UTF-8").to_owned();
+    let database = Database::new(Kind::Sqlite);
+    let dsn = database.dsn().to_owned();
     let plain = open(&dsn, None).await.expect("opens");
     filled(&plain).await;
     let hashes_before = hashes(&dsn);
@@ -269,7 +276,7 @@ async fn encryption_is_enabled_changed_and_disabled_offline() {
 
     let done = migrate(&dsn, "", "one").await.expect("enables");
     assert_eq!((done.done, done.keys, done.has_legacy_tables), (Migrated::Enabled, KEYS as i64, false));
-    let bytes = raw_bytes(&dsn);
+    let bytes = database.everything();
     for secret in ["sk-secret-", HEADER, "proxy-secret", "pk-one", "pk-global"] {
         assert!(!bytes.contains(secret), "{secret} is still in the file");
     }
@@ -301,8 +308,8 @@ async fn encryption_is_enabled_changed_and_disabled_offline() {
 
 #[tokio::test]
 async fn a_migration_that_was_broken_off_is_refused_at_a_start_and_goes_on() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let dsn = dir.path().join("gpt-load.db").to_str().expect("UTF-8").to_owned();
+    let database = Database::new(Kind::Sqlite);
+    let dsn = database.dsn().to_owned();
     filled(&open(&dsn, None).await.expect("opens")).await;
     for (from, to, stage, named, other) in
         [("", "one", "api_keys", "--to", ("one", "")), ("one", "", "request_logs", "--from", ("one", "two"))]
@@ -323,7 +330,7 @@ async fn a_migration_that_was_broken_off_is_refused_at_a_start_and_goes_on() {
 
 #[tokio::test]
 async fn header_rules_of_former_versions_are_sealed_at_the_next_start() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Kind::Sqlite).await;
     for number in 0..120 {
         fixture.group(&format!("group-{number}")).await;
     }
@@ -332,11 +339,15 @@ async fn header_rules_of_former_versions_are_sealed_at_the_next_start() {
         "UPDATE groups SET header_rules = '{rules}'; UPDATE recasts SET purpose = 'header_rules', stage = 'groups', \
          last_row = '', finished_at = NULL"
     );
-    SqliteConnection::establish(&fixture.dsn).expect("the file").batch_execute(&former).expect("a former version");
-    let Fixture { store, writer, dsn, _dir } = fixture;
+    SqliteConnection::establish(fixture.database.dsn())
+        .expect("the file")
+        .batch_execute(&former)
+        .expect("a former version");
+    let Fixture { store, writer, database } = fixture;
+    let dsn = database.dsn();
     drop((store, writer));
     for _ in 0..2 {
-        let store = open(&dsn, Some("passphrase")).await.expect("opens");
+        let store = open(dsn, Some("passphrase")).await.expect("opens");
         let groups = store.groups().await.expect("groups");
         assert_eq!(groups.len(), 120);
         for group in groups {
@@ -344,5 +355,32 @@ async fn header_rules_of_former_versions_are_sealed_at_the_next_start() {
             assert_eq!((rules[0].value.as_str(), rules[1].value.as_str()), (HEADER, "v2:9:AAAA"));
         }
     }
-    assert!(!raw_bytes(&dsn).contains(HEADER), "not even where it was");
+    assert!(!database.everything().contains(HEADER), "not even where it was");
+}
+
+async fn secrets_survive_whatever_becomes_of_their_keys(kind: Kind) {
+    let database = Database::new(kind);
+    let dsn = database.dsn();
+    filled(&open(dsn, None).await.expect("opens")).await;
+    let done = migrate(dsn, "", "one").await.expect("enables");
+    assert_eq!((done.done, done.keys, done.has_legacy_tables), (Migrated::Enabled, KEYS as i64, false));
+    let everything = database.everything();
+    for secret in ["sk-secret-", HEADER, "proxy-secret", "pk-one", "pk-global"] {
+        assert!(!everything.contains(secret), "{secret} is still there");
+    }
+    let store = open(dsn, Some("one")).await.expect("opens");
+    assert_whole(&store).await;
+    let writer = store.writer(store.epoch().await.expect("reads") + 1);
+    assert!(writer.begin_rotation(NOW).await.expect("begins"));
+    assert!(!writer.begin_rotation(NOW).await.expect("is under way"));
+    assert!(rotated(&writer).await >= 8);
+    let state = store.encryption_state().await.expect("the state");
+    assert_eq!((state.data_keys, state.rotation.map(|rotation| rotation.unreadable)), (1, Some(0)));
+    assert_whole(&store).await;
+    drop((store, writer));
+    assert_whole(&opened(dsn, "two", "one").await.expect("the previous one opens it")).await;
+    assert!(refusal(open(dsn, Some("one")).await).contains("another key"));
+    let done = migrate(dsn, "two", "").await.expect("disables");
+    assert_eq!((done.done, done.unreadable_logs), (Migrated::Disabled, 0));
+    assert_whole(&open(dsn, None).await.expect("opens")).await;
 }

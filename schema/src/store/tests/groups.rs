@@ -5,9 +5,19 @@ use serde_json::json;
 use super::*;
 use crate::group::{HeaderAction, HeaderRule, SubGroup};
 
-#[tokio::test]
-async fn every_field_of_a_group_comes_back() {
-    let fixture = Fixture::new().await;
+on_every_database! {
+    every_field_of_a_group_comes_back,
+    a_group_is_replaced_but_keeps_its_type,
+    names_are_unique,
+    groups_are_listed_by_position_then_newest_first,
+    members_follow_their_groups,
+    a_group_goes_with_its_keys_and_its_id_never_returns,
+    the_last_validation_is_noted,
+    settings_are_stored_replaced_and_removed,
+}
+
+async fn every_field_of_a_group_comes_back(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let entered = GroupDefinition {
         display_name: "日本".repeat(100),
         param_overrides: json!({"temperature": 0.10, "z": 1, "a": [null]}).as_object().cloned(),
@@ -23,14 +33,13 @@ async fn every_field_of_a_group_comes_back() {
     assert_eq!(stored.definition, entered);
     assert_eq!((stored.created_at, stored.updated_at, stored.last_validated_at), (NOW, NOW, None));
     assert_eq!(fixture.store.group(stored.id).await.expect("reads"), Some(stored));
-    let raw = raw_bytes(&fixture.dsn);
+    let raw = fixture.database.everything();
     assert!(raw.contains("/v1/models"), "the file was read");
     assert!(!raw.contains("hunter2") && !raw.contains("pk-one"), "secrets are encrypted at rest");
 }
 
-#[tokio::test]
-async fn a_group_is_replaced_but_keeps_its_type() {
-    let fixture = Fixture::new().await;
+async fn a_group_is_replaced_but_keeps_its_type(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await;
     let changed = GroupDefinition { group_type: GroupType::Aggregate, config: None, ..definition("renamed") };
     let later = Timestamp(NOW.0 + 5);
@@ -41,9 +50,8 @@ async fn a_group_is_replaced_but_keeps_its_type() {
     assert!(matches!(missing, Err(StoreError::NotFound("the group"))));
 }
 
-#[tokio::test]
-async fn names_are_unique() {
-    let fixture = Fixture::new().await;
+async fn names_are_unique(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.group("one").await;
     let two = fixture.group("two").await;
     let again = fixture.writer.insert_group(&definition("one"), NOW).await;
@@ -53,9 +61,8 @@ async fn names_are_unique() {
     assert_eq!(fixture.store.groups().await.expect("groups").len(), 2);
 }
 
-#[tokio::test]
-async fn groups_are_listed_by_position_then_newest_first() {
-    let fixture = Fixture::new().await;
+async fn groups_are_listed_by_position_then_newest_first(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let [a, b, c] = [fixture.group("a").await.id, fixture.group("b").await.id, fixture.group("c").await.id];
     let order = async || -> Vec<GroupId> {
         fixture.store.groups().await.expect("groups").into_iter().map(|group| group.id).collect()
@@ -68,9 +75,8 @@ async fn groups_are_listed_by_position_then_newest_first() {
     assert_eq!(order().await, [b, a, c], "all or none");
 }
 
-#[tokio::test]
-async fn members_follow_their_groups() {
-    let fixture = Fixture::new().await;
+async fn members_follow_their_groups(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let aggregate = fixture
         .writer
         .insert_group(&GroupDefinition { group_type: GroupType::Aggregate, ..definition("all") }, NOW)
@@ -93,9 +99,8 @@ async fn members_follow_their_groups() {
     fixture.writer.delete_group(aggregate).await.expect("an aggregate may go");
 }
 
-#[tokio::test]
-async fn a_group_goes_with_its_keys_and_its_id_never_returns() {
-    let fixture = Fixture::new().await;
+async fn a_group_goes_with_its_keys_and_its_id_never_returns(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let keys = fixture.keys(group, &["sk-1", "sk-2"]).await;
     fixture.writer.delete_group(group).await.expect("deleted");
@@ -107,18 +112,16 @@ async fn a_group_goes_with_its_keys_and_its_id_never_returns() {
     assert!(fixture.keys(next, &["sk-1"]).await[0].id > keys[1].id);
 }
 
-#[tokio::test]
-async fn the_last_validation_is_noted() {
-    let fixture = Fixture::new().await;
+async fn the_last_validation_is_noted(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     fixture.writer.set_group_validated(group, Timestamp(7)).await.expect("noted");
     let stored = fixture.store.group(group).await.expect("reads").expect("is there");
     assert_eq!(stored.last_validated_at, Some(Timestamp(7)));
 }
 
-#[tokio::test]
-async fn settings_are_stored_replaced_and_removed() {
-    let fixture = Fixture::new().await;
+async fn settings_are_stored_replaced_and_removed(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let put = async |values: &[(&str, Option<&str>)]| {
         let values = values.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect();
         fixture.writer.put_settings(&values, NOW).await.expect("stored");
@@ -128,5 +131,5 @@ async fn settings_are_stored_replaced_and_removed() {
     let expected: BTreeMap<String, String> =
         [("proxy_keys", "pk-changed"), ("proxy_url", "")].map(|(key, value)| (key.to_owned(), value.to_owned())).into();
     assert_eq!(fixture.store.settings().await.expect("settings"), expected);
-    assert!(!raw_bytes(&fixture.dsn).contains("pk-changed"));
+    assert!(!fixture.database.everything().contains("pk-changed"));
 }

@@ -1,5 +1,16 @@
 use super::*;
 
+on_every_database! {
+    each_filter_lets_its_rows_through,
+    pages_follow_one_another_also_within_a_millisecond,
+    rows_show_their_key_or_say_that_it_is_not_readable,
+    attempts_of_a_request_come_in_order,
+    each_key_is_listed_once_with_its_newest_row,
+    above_a_hundred_thousand_the_number_of_rows_is_an_estimate,
+    a_search_that_would_take_too_long_ends_and_says_where,
+    what_follows_a_row_comes_in_parts_and_nothing_twice,
+}
+
 /// A row `at` ms after [`NOW`].
 fn row(group: GroupId, at: i64) -> RequestLog {
     RequestLog { timestamp: Timestamp(NOW.0 + at), ..log(group, None) }
@@ -18,9 +29,8 @@ impl Fixture {
     }
 }
 
-#[tokio::test]
-async fn each_filter_lets_its_rows_through() {
-    let fixture = Fixture::new().await;
+async fn each_filter_lets_its_rows_through(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let (one, two) = (fixture.group("one").await.id, fixture.group("two").await.id);
     let key = fixture.keys(one, &["sk-logged"]).await.remove(0);
     let plain = row(one, 0);
@@ -85,9 +95,8 @@ async fn each_filter_lets_its_rows_through() {
     }
 }
 
-#[tokio::test]
-async fn pages_follow_one_another_also_within_a_millisecond() {
-    let fixture = Fixture::new().await;
+async fn pages_follow_one_another_also_within_a_millisecond(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let rows: Vec<_> = (0..50).map(|number| row(group, number / 7)).collect();
     fixture.commit(&rows).await;
@@ -109,9 +118,8 @@ async fn pages_follow_one_another_also_within_a_millisecond() {
     assert_eq!((beyond.items.len(), beyond.total), (0, 50));
 }
 
-#[tokio::test]
-async fn rows_show_their_key_or_say_that_it_is_not_readable() {
-    let fixture = Fixture::new().await;
+async fn rows_show_their_key_or_say_that_it_is_not_readable(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let key = fixture.keys(group, &["sk-logged"]).await.remove(0);
     let (with, without) = (RequestLog { timestamp: NOW, ..log(group, Some(&key)) }, row(group, -1));
@@ -119,22 +127,15 @@ async fn rows_show_their_key_or_say_that_it_is_not_readable() {
     let items = fixture.store.logs_page(&LogFilter::default(), 1, 9, NOW).await.expect("a page").items;
     let shown: Vec<_> = items.iter().map(|entry| (entry.key_value.expose(), entry.key_hash.as_str())).collect();
     assert_eq!(shown, [("sk-logged", key.hash.as_str()), ("", "")]);
-    damage_logged_keys(&fixture.dsn);
+    fixture.database.run("UPDATE request_logs SET key_value = 'v2:1:AAAA' WHERE key_value <> ''");
     let items = fixture.store.logs_page(&LogFilter::default(), 1, 9, NOW).await.expect("a page").items;
     assert_eq!(items[0].key_value.expose(), "failed-to-decrypt");
     let used = fixture.store.keys_used(&LogFilter::default(), "", 9).await.expect("keys");
     assert_eq!(used[0].key_value.expose(), "failed-to-decrypt");
 }
 
-fn damage_logged_keys(dsn: &str) {
-    use diesel::connection::SimpleConnection;
-    let mut connection = pool::open_sqlite(dsn).expect("opens");
-    connection.batch_execute("UPDATE request_logs SET key_value = 'v2:1:AAAA' WHERE key_value <> ''").expect("damaged");
-}
-
-#[tokio::test]
-async fn attempts_of_a_request_come_in_order() {
-    let fixture = Fixture::new().await;
+async fn attempts_of_a_request_come_in_order(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let request_id = Uuid::now_v7();
     let attempt = |attempt, at| RequestLog { request_id, attempt, ..row(group, at) };
@@ -145,9 +146,8 @@ async fn attempts_of_a_request_come_in_order() {
     assert!(fixture.store.log_attempts(Uuid::now_v7()).await.expect("rows").is_empty());
 }
 
-#[tokio::test]
-async fn each_key_is_listed_once_with_its_newest_row() {
-    let fixture = Fixture::new().await;
+async fn each_key_is_listed_once_with_its_newest_row(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let values: Vec<String> = (0..25).map(|number| format!("sk-{number}")).collect();
     let keys = fixture.keys(group, &values.iter().map(String::as_str).collect::<Vec<_>>()).await;
@@ -182,29 +182,58 @@ async fn each_key_is_listed_once_with_its_newest_row() {
 }
 
 /// Rows are made in the database, since 120,000 of them would take the commit a while.
-fn make_rows(dsn: &str, count: i64) {
-    use diesel::connection::SimpleConnection;
+pub(in crate::store) fn make_rows(database: &Database, count: i64) {
     let begin = NOW.0 - count;
-    let sql = format!(
-        "WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1)
-         INSERT INTO request_logs (id, request_id, attempt, timestamp, group_id, group_name, key_value, key_hash, model,
-             is_success, source_ip, status_code, request_path, duration, error_message, user_agent, request_type,
-             upstream_addr, is_stream, request_body)
-         SELECT printf('00000000-0000-7000-8000-%012d', i), printf('00000000-0000-7000-8000-%012d', i), 1, {begin} + i,
-             1, 'openai', '', '', 'm', i % 4 <> 0, '', 200, '', 1, '', '', CASE WHEN i % 5 = 0 THEN 'retry' ELSE 'final' END,
-             '', 0, '' FROM n;
-         INSERT INTO group_hourly_stats (group_id, time, success_count, failure_count, created_at, updated_at)
-         SELECT 1, timestamp / 3600000 * 3600000, sum(is_success), sum(1 - is_success), 0, 0 FROM request_logs
-         WHERE request_type = 'final' GROUP BY timestamp / 3600000;"
+    let (numbers, id, truth, hour) = match database.kind() {
+        Kind::Sqlite => (
+            format!("WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {count} - 1)"),
+            "printf('00000000-0000-7000-8000-%012d', i)",
+            ("n", "i % 4 <> 0", "0"),
+            "timestamp / 3600000",
+        ),
+        Kind::Postgres => (
+            String::new(),
+            "'00000000-0000-7000-8000-' || lpad(i::text, 12, '0')",
+            ("generate_series(0, LAST) AS n (i)", "i % 4 <> 0", "false"),
+            "timestamp / 3600000",
+        ),
+        Kind::Mysql => (
+            String::new(),
+            "CONCAT('00000000-0000-7000-8000-', LPAD(i, 12, '0'))",
+            ("(SELECT a.i * 1000 + b.i AS i FROM thousand a JOIN thousand b) AS n WHERE i <= LAST", "i % 4 <> 0", "0"),
+            "timestamp DIV 3600000",
+        ),
+    };
+    let (source, is_success, no) = truth;
+    let source = source.replace("LAST", &(count - 1).to_string());
+    if database.kind() == Kind::Mysql {
+        database.run("CREATE TABLE thousand (i INTEGER PRIMARY KEY)");
+        let numbers: Vec<String> = (0..1_000).map(|number| format!("({number})")).collect();
+        database.run(&format!("INSERT INTO thousand VALUES {}", numbers.join(",")));
+    }
+    let columns = "id, request_id, attempt, timestamp, group_id, group_name, key_value, key_hash, model, is_success, \
+         source_ip, status_code, request_path, duration, error_message, user_agent, request_type, upstream_addr, \
+         is_stream, request_body";
+    let rows = format!(
+        "SELECT {id}, {id}, 1, {begin} + i, 1, 'openai', '', '', 'm', {is_success}, '', 200, '', 1, '', '', \
+         CASE WHEN i % 5 = 0 THEN 'retry' ELSE 'final' END, '', {no}, '' FROM {source}"
     );
-    pool::open_sqlite(dsn).expect("opens").batch_execute(&sql).expect("rows");
+    database.run(&match database.kind() {
+        Kind::Sqlite => format!("{numbers} INSERT INTO request_logs ({columns}) {rows}"),
+        _ => format!("INSERT INTO request_logs ({columns}) {rows}"),
+    });
+    database.run(&format!(
+        "INSERT INTO group_hourly_stats (group_id, time, success_count, failure_count, created_at, updated_at) \
+         SELECT 1, {hour} * 3600000, SUM(CASE WHEN is_success THEN 1 ELSE 0 END), \
+         SUM(CASE WHEN is_success THEN 0 ELSE 1 END), 0, 0 FROM request_logs \
+         WHERE request_type = 'final' GROUP BY {hour}"
+    ));
 }
 
-#[tokio::test]
-async fn above_a_hundred_thousand_the_number_of_rows_is_an_estimate() {
+async fn above_a_hundred_thousand_the_number_of_rows_is_an_estimate(kind: Kind) {
     const ROWS: i64 = 120_000;
-    let fixture = Fixture::new().await;
-    make_rows(&fixture.dsn, ROWS);
+    let fixture = Fixture::new(kind).await;
+    make_rows(&fixture.database, ROWS);
     let page =
         async |filter: &LogFilter, page, size| fixture.store.logs_page(filter, page, size, NOW).await.expect("a page");
     let all = LogFilter::default();
@@ -224,11 +253,10 @@ async fn above_a_hundred_thousand_the_number_of_rows_is_an_estimate() {
     assert!(page(&all, u64::try_from(ROWS).expect("positive"), 1_000).await.items.is_empty());
 }
 
-#[tokio::test]
-async fn a_search_that_would_take_too_long_ends_and_says_where() {
+async fn a_search_that_would_take_too_long_ends_and_says_where(kind: Kind) {
     const ROWS: i64 = 500_100;
-    let fixture = Fixture::new().await;
-    make_rows(&fixture.dsn, ROWS);
+    let fixture = Fixture::new(kind).await;
+    make_rows(&fixture.database, ROWS);
     let filter = LogFilter { model: Some("nothing".to_owned()), ..LogFilter::default() };
     let page = fixture.store.logs_page(&filter, 1, 10, NOW).await.expect("a page");
     let end = Timestamp(NOW.0 - 500_001);
@@ -238,9 +266,8 @@ async fn a_search_that_would_take_too_long_ends_and_says_where() {
     assert_eq!((page.total, page.is_estimate, page.searched_from), (0, false, None), "the rest is searched through");
 }
 
-#[tokio::test]
-async fn what_follows_a_row_comes_in_parts_and_nothing_twice() {
-    let fixture = Fixture::new().await;
+async fn what_follows_a_row_comes_in_parts_and_nothing_twice(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let (one, two) = (fixture.group("one").await.id, fixture.group("two").await.id);
     // Rows of one millisecond stand in the order of their ids.
     let mut rows: Vec<RequestLog> = [0, 5, 5, 5, 9].map(|at| row(one, at)).into();

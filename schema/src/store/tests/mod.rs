@@ -1,52 +1,79 @@
 //! The store's behaviour, the same on every database; [`Fixture`] alone knows which one it is.
 
+/// Makes three tests of each function, one for each kind of database.
+macro_rules! on_every_database {
+    ($($name:ident),* $(,)?) => {
+        $(mod $name {
+            use super::super::Kind;
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn sqlite() {
+                super::$name(Kind::Sqlite).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn postgres() {
+                super::$name(Kind::Postgres).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn mysql() {
+                super::$name(Kind::Mysql).await;
+            }
+        })*
+    };
+}
+
 mod access;
 mod commit;
 mod encryption;
 mod groups;
 mod keys;
-mod log_queries;
+pub(super) mod log_queries;
 mod opening;
 pub(super) mod plans;
 mod policies;
 mod resources;
+mod servers;
 mod statistics;
 mod tasks;
+mod tls;
 mod trouble;
 mod validation;
 
 use serde_json::Map;
-use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::*;
+use super::{
+    testing::{Database, Kind},
+    *,
+};
 use crate::{
     channel::Channel,
+    crypto::envelope::Derivation,
     group::{Group, GroupDefinition, GroupType, Upstream},
     ids::GroupId,
     log::{OutcomeClass, RequestLog, RequestType, TokenUsage},
     time::Timestamp,
 };
 
-const NOW: Timestamp = Timestamp(1_767_225_600_000);
+pub(super) const NOW: Timestamp = Timestamp(1_767_225_600_000);
 
 /// A store on a fresh database with encryption on, and what keeps the database alive.
-struct Fixture {
-    store: Store,
-    writer: Writer,
-    dsn: String,
-    _dir: TempDir,
+pub(super) struct Fixture {
+    pub(super) store: Store,
+    pub(super) writer: Writer,
+    pub(super) database: Database,
 }
 
 impl Fixture {
-    async fn new() -> Self {
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let dsn = dir.path().join("data/gpt-load.db").to_str().expect("UTF-8").to_owned();
-        let store = open(&dsn, Some("passphrase")).await.expect("a fresh database opens");
-        Self { writer: store.writer(1), store, dsn, _dir: dir }
+    pub(super) async fn new(kind: Kind) -> Self {
+        let database = Database::new(kind);
+        let store = open(database.dsn(), Some("passphrase")).await.expect("a fresh database opens");
+        Self { writer: store.writer(1), store, database }
     }
 
-    async fn group(&self, name: &str) -> Group {
+    pub(super) async fn group(&self, name: &str) -> Group {
         self.writer.insert_group(&definition(name), NOW).await.expect("the group is added")
     }
 
@@ -59,7 +86,7 @@ impl Fixture {
 
 /// Opens with a cheap key derivation.
 async fn open(dsn: &str, passphrase: Option<&str>) -> StoreResult<Store> {
-    Store::open_with(dsn, passphrase.map(Secret::from).as_ref(), Derivation::with_rounds(2)).await
+    Store::open_with(dsn.into(), passphrase.map(Secret::from).as_ref(), Derivation::with_rounds(2)).await
 }
 
 fn definition(name: &str) -> GroupDefinition {
@@ -111,10 +138,4 @@ fn log(group: GroupId, key: Option<&KeyRecord>) -> RequestLog {
         usage: TokenUsage { input: Some(3), output: Some(4), cached: None, reasoning: Some(0) },
         finish_reason: Some("stop".to_owned()),
     }
-}
-
-/// What the file of a SQLite database holds, write-ahead log included, as one searchable text.
-fn raw_bytes(dsn: &str) -> String {
-    let read = |path: String| std::fs::read(path).unwrap_or_default();
-    String::from_utf8_lossy(&[read(dsn.to_owned()), read(format!("{dsn}-wal"))].concat()).into_owned()
 }

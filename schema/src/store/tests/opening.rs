@@ -1,17 +1,29 @@
+use std::path::Path;
+
 use diesel::{Connection, SqliteConnection, connection::SimpleConnection};
 
 use super::*;
+use crate::store::pool::StoreRuntime;
+
+on_every_database! {
+    what_was_written_is_there_after_a_restart,
+    a_wrong_or_missing_passphrase_changes_nothing,
+    a_plain_database_is_not_encrypted_on_the_way,
+    databases_of_other_programs_are_left_alone,
+    a_start_that_was_cut_off_is_made_good,
+    a_newer_database_is_refused,
+    two_nodes_may_start_at_once,
+}
 
 async fn error(dsn: &str, passphrase: Option<&str>) -> StoreError {
     open(dsn, passphrase).await.err().expect("the database must be refused")
 }
 
-#[tokio::test]
-async fn what_was_written_is_there_after_a_restart() {
-    let fixture = Fixture::new().await;
+async fn what_was_written_is_there_after_a_restart(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("openai").await;
     fixture.keys(group.id, &["sk-one"]).await;
-    let reopened = open(&fixture.dsn, Some("passphrase")).await.expect("opens again");
+    let reopened = open(fixture.database.dsn(), Some("passphrase")).await.expect("opens again");
     reopened.ping().await.expect("answers");
     assert_eq!(reopened.epoch().await.expect("epoch"), 1);
     assert_eq!(reopened.groups().await.expect("groups"), std::slice::from_ref(&group));
@@ -19,32 +31,51 @@ async fn what_was_written_is_there_after_a_restart() {
     assert_eq!(key.value.as_ref().map(Secret::expose), Some("sk-one"));
 }
 
-#[tokio::test]
-async fn a_wrong_or_missing_passphrase_changes_nothing() {
-    let fixture = Fixture::new().await;
+async fn a_wrong_or_missing_passphrase_changes_nothing(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     for passphrase in [Some("other"), Some(""), None] {
-        let refused = error(&fixture.dsn, passphrase).await;
+        let refused = error(fixture.database.dsn(), passphrase).await;
         assert!(matches!(&refused, StoreError::Encryption(text) if text.contains("migrate-keys")), "{refused}");
     }
-    open(&fixture.dsn, Some("passphrase")).await.expect("the right passphrase still opens");
+    open(fixture.database.dsn(), Some("passphrase")).await.expect("the right passphrase still opens");
 }
 
-#[tokio::test]
-async fn a_plain_database_is_not_encrypted_on_the_way() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let dsn = dir.path().join("plain.db").to_str().expect("UTF-8").to_owned();
-    let store = open(&dsn, None).await.expect("opens");
+async fn a_plain_database_is_not_encrypted_on_the_way(kind: Kind) {
+    let database = Database::new(kind);
+    let dsn = database.dsn();
+    let store = open(dsn, None).await.expect("opens");
     assert!(!store.encrypts());
     let group = store.writer(1).insert_group(&definition("openai"), NOW).await.expect("a group");
     assert_eq!(group.definition.proxy_keys, "pk-one,pk-two");
-    assert!(raw_bytes(&dsn).contains("pk-one,pk-two"));
-    let refused = error(&dsn, Some("passphrase")).await;
+    assert!(database.everything().contains("pk-one,pk-two"));
+    let refused = error(dsn, Some("passphrase")).await;
     assert!(matches!(&refused, StoreError::Encryption(text) if text.contains("migrate-keys --to")), "{refused}");
-    open(&dsn, Some("")).await.expect("an empty passphrase is none");
+    open(dsn, Some("")).await.expect("an empty passphrase is none");
+}
+
+async fn databases_of_other_programs_are_left_alone(kind: Kind) {
+    for sql in
+        ["CREATE TABLE groups (id integer); CREATE TABLE api_keys (id integer)", "CREATE TABLE songs (id integer)"]
+    {
+        let database = Database::new(kind);
+        if kind == Kind::Sqlite {
+            std::fs::create_dir_all(Path::new(database.dsn()).parent().expect("a folder")).expect("the folder is made");
+        }
+        let sql = if kind == Kind::Mysql { sql.replace("groups", "`groups`") } else { sql.to_owned() };
+        database.run(&sql);
+        let before = database.everything();
+        let refused = error(database.dsn(), None).await;
+        assert!(
+            matches!(&refused, StoreError::Incompatible(text) if text.contains("another program")
+                && text.contains("Nothing was changed")),
+            "{refused}"
+        );
+        assert_eq!(database.everything(), before);
+    }
 }
 
 #[tokio::test]
-async fn databases_of_other_programs_are_left_alone() {
+async fn files_of_other_programs_are_not_touched() {
     let dir = tempfile::tempdir().expect("a directory");
     for (name, sql, word) in [
         ("like.db", "CREATE TABLE groups (id integer); CREATE TABLE api_keys (id integer)", "another program"),
@@ -61,15 +92,25 @@ async fn databases_of_other_programs_are_left_alone() {
     }
 }
 
-#[tokio::test]
-async fn a_start_that_was_cut_off_is_made_good() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let path = dir.path().join("cut.db");
-    let dsn = path.to_str().expect("UTF-8");
-    let list = "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, \
-                run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)";
-    SqliteConnection::establish(dsn).expect("a file").batch_execute(list).expect("the list of migrations");
-    let store = open(dsn, Some("passphrase")).await.expect("opens");
+async fn a_start_that_was_cut_off_is_made_good(kind: Kind) {
+    let database = Database::new(kind);
+    let mut sql = "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL, \
+                   run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)"
+        .to_owned();
+    match kind {
+        Kind::Sqlite => {
+            std::fs::create_dir_all(Path::new(database.dsn()).parent().expect("a folder")).expect("the folder is made");
+        }
+        Kind::Postgres => {}
+        // Tables are made for good one by one; these are the first of them.
+        Kind::Mysql => {
+            let first = include_str!("../../../../migrations/mysql/2026-01-01-000000_gateway/up.sql");
+            let (begun, _) = first.split_once("CREATE TABLE IF NOT EXISTS api_keys").expect("a table in the middle");
+            sql = format!("{sql}; {begun}");
+        }
+    }
+    database.run(&sql);
+    let store = open(database.dsn(), Some("passphrase")).await.expect("opens");
     assert_eq!(store.groups().await.expect("groups"), []);
 }
 
@@ -77,20 +118,17 @@ async fn a_start_that_was_cut_off_is_made_good() {
 #[tokio::test]
 async fn nobody_else_may_read_a_fresh_database() {
     use std::os::unix::fs::PermissionsExt;
-    let fixture = Fixture::new().await;
-    for file in [fixture.dsn.clone(), format!("{}-wal", fixture.dsn)] {
+    let fixture = Fixture::new(Kind::Sqlite).await;
+    let dsn = fixture.database.dsn();
+    for file in [dsn.to_owned(), format!("{dsn}-wal")] {
         assert_eq!(std::fs::metadata(file).expect("is there").permissions().mode() & 0o777, 0o600);
     }
 }
 
-#[tokio::test]
-async fn a_newer_database_is_refused() {
-    let fixture = Fixture::new().await;
-    SqliteConnection::establish(&fixture.dsn)
-        .expect("the file")
-        .batch_execute("INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')")
-        .expect("a migration from the future");
-    let refused = error(&fixture.dsn, Some("passphrase")).await;
+async fn a_newer_database_is_refused(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
+    fixture.database.run("INSERT INTO __diesel_schema_migrations (version) VALUES ('29990101000000')");
+    let refused = error(fixture.database.dsn(), Some("passphrase")).await;
     assert!(matches!(&refused, StoreError::Incompatible(text) if text.contains("newer GPT-Load")), "{refused}");
 }
 
@@ -110,25 +148,26 @@ async fn unusable_paths_are_named() {
         (format!("{file}/gpt-load.db"), "cannot create the directory"),
         (file, "not a SQLite database"),
         (":memory:".to_owned(), "in memory"),
-        ("postgres://u:hunter2hunter2@h/db".to_owned(), "only SQLite is built in"),
-        ("u:hunter2hunter2@tcp(h)/db".to_owned(), "only SQLite is built in"),
+        ("postgres://u:hunter2hunter2@127.0.0.1:1/db".to_owned(), "cannot connect to PostgreSQL at 127.0.0.1:1/db: "),
+        ("u:hunter2hunter2@tcp(127.0.0.1:1)/db".to_owned(), "cannot connect to MySQL at 127.0.0.1:1/db: "),
+        ("postgres://u:hunter2hunter2@h/db?sslmode=maybe".to_owned(), "DATABASE_DSN: `sslmode` is"),
+        ("u:hunter2hunter2@tcp(h)/db?tls=maybe".to_owned(), "DATABASE_DSN: the MySQL parameter `tls` is"),
     ] {
         let refused = error(&dsn, None).await.to_string();
         assert!(refused.contains(word) && !refused.contains("hunter2"), "{dsn}: {refused}");
     }
 }
 
-#[tokio::test]
-async fn two_nodes_may_start_at_once() {
-    for _ in 0..20 {
-        two_nodes_start_at_once().await;
+async fn two_nodes_may_start_at_once(kind: Kind) {
+    for _ in 0..if kind == Kind::Sqlite { 20 } else { 3 } {
+        two_nodes_start_at_once(kind).await;
     }
 }
 
-async fn two_nodes_start_at_once() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let dsn = dir.path().join("gpt-load.db").to_str().expect("UTF-8").to_owned();
-    let (one, two) = tokio::join!(open(&dsn, Some("passphrase")), open(&dsn, Some("passphrase")));
+async fn two_nodes_start_at_once(kind: Kind) {
+    let database = Database::new(kind);
+    let dsn = database.dsn();
+    let (one, two) = tokio::join!(open(dsn, Some("passphrase")), open(dsn, Some("passphrase")));
     let (one, two) = (one.expect("opens"), two.expect("opens"));
     let group = one.writer(1).insert_group(&definition("openai"), NOW).await.expect("a group");
     assert_eq!(two.group(group.id).await.expect("reads"), Some(group));

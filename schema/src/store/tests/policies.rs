@@ -6,6 +6,11 @@ use crate::{
     policy::{GroupPolicy, PolicyDefinition, PolicyLink, PolicyType},
 };
 
+on_every_database! {
+    policies_come_change_and_go,
+    links_follow_their_groups_and_policies,
+}
+
 fn limit(name: &str) -> PolicyDefinition {
     PolicyDefinition {
         name: name.to_owned(),
@@ -21,9 +26,8 @@ fn link(policy: PolicyId, priority: i64) -> PolicyLink {
     PolicyLink { policy_id: policy, priority, is_active: true }
 }
 
-#[tokio::test]
-async fn policies_come_change_and_go() {
-    let Fixture { store, writer, _dir, .. } = Fixture::new().await;
+async fn policies_come_change_and_go(kind: Kind) {
+    let Fixture { store, writer, database: _database } = Fixture::new(kind).await;
     assert!(store.never_had_policies().await.expect("reads"));
     let stored = writer.insert_policy(&limit("one"), NOW).await.expect("added");
     assert_eq!((&stored.definition, stored.created_at, stored.updated_at), (&limit("one"), NOW, NOW));
@@ -54,9 +58,8 @@ async fn policies_come_change_and_go() {
     assert!(!store.never_had_policies().await.expect("reads"), "deleted ones count");
 }
 
-#[tokio::test]
-async fn links_follow_their_groups_and_policies() {
-    let fixture = Fixture::new().await;
+async fn links_follow_their_groups_and_policies(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let Fixture { store, writer, .. } = &fixture;
     let (a, b) = (fixture.group("a").await.id, fixture.group("b").await.id);
     let stored = writer.insert_policies(&[limit("one"), limit("two")], NOW).await.expect("added");

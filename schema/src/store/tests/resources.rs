@@ -5,6 +5,13 @@ use crate::{
     store::OutcomeProofs,
 };
 
+on_every_database! {
+    owners_are_found_until_they_are_forgotten,
+    many_ids_are_looked_up_at_once,
+    the_latest_word_rules_and_a_group_takes_its_resources_along,
+    what_is_over_is_pruned_a_few_at_a_time,
+}
+
 fn file(group: GroupId, id: &str, key: i64, expires_in: i64) -> Resource {
     Resource {
         group_id: group,
@@ -26,9 +33,8 @@ async fn owners(fixture: &Fixture, groups: &[GroupId], ids: &[&str], after: i64)
     found
 }
 
-#[tokio::test]
-async fn owners_are_found_until_they_are_forgotten() {
-    let fixture = Fixture::new().await;
+async fn owners_are_found_until_they_are_forgotten(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let (one, two) = (GroupId(1), GroupId(2));
     let stored =
         [file(one, "file-a", 7, 100), file(one, "FILE-A", 8, 100), file(two, "file-a", 9, 50), file(one, "x", 1, 0)];
@@ -42,9 +48,8 @@ async fn owners_are_found_until_they_are_forgotten() {
     assert_eq!(owners(&fixture, &[], &["file-a"], 0).await, []);
 }
 
-#[tokio::test]
-async fn many_ids_are_looked_up_at_once() {
-    let fixture = Fixture::new().await;
+async fn many_ids_are_looked_up_at_once(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = GroupId(1);
     let ids: Vec<String> = (0..350).map(|number| format!("file-{number}")).collect();
     let stored: Vec<_> = ids.iter().map(|id| file(group, id, 1, 9)).collect();
@@ -53,9 +58,8 @@ async fn many_ids_are_looked_up_at_once() {
     assert_eq!(owners(&fixture, &[group], &ids, 0).await.len(), 350);
 }
 
-#[tokio::test]
-async fn the_latest_word_rules_and_a_group_takes_its_resources_along() {
-    let fixture = Fixture::new().await;
+async fn the_latest_word_rules_and_a_group_takes_its_resources_along(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let (one, two) = (fixture.group("one").await.id, fixture.group("two").await.id);
     let twice = [file(one, "a", 1, 10), file(one, "a", 2, 20), file(two, "a", 3, 20)];
     fixture
@@ -68,9 +72,8 @@ async fn the_latest_word_rules_and_a_group_takes_its_resources_along() {
     assert_eq!(owners(&fixture, &[one, two], &["a"], 0).await, [(two.0, "a".to_owned(), 3)]);
 }
 
-#[tokio::test]
-async fn what_is_over_is_pruned_a_few_at_a_time() {
-    let fixture = Fixture::new().await;
+async fn what_is_over_is_pruned_a_few_at_a_time(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = GroupId(1);
     let stored: Vec<_> = (0..10).map(|number| file(group, &format!("f{number}"), 1, number)).collect();
     fixture.writer.commit_with(&[], &[], &stored, &OutcomeProofs::default(), NOW).await.expect("committed");

@@ -1,10 +1,18 @@
 use super::*;
 
+on_every_database! {
+    hours_count_each_request_once_and_keep_what_it_took,
+    an_hour_counted_without_durations_stays_so,
+    the_last_minutes_are_counted_as_rows_are_stored,
+    hours_count_attempts_by_class_and_what_they_took,
+    counts_of_long_ago_are_forgotten,
+    a_few_keys_tell_how_all_are_stored,
+}
+
 const HOUR: i64 = 3_600_000;
 
-#[tokio::test]
-async fn hours_count_each_request_once_and_keep_what_it_took() {
-    let fixture = Fixture::new().await;
+async fn hours_count_each_request_once_and_keep_what_it_took(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let (one, two) = (fixture.group("one").await.id, fixture.group("two").await.id);
     let row = |group, hour: i64, is_success, duration_ms| RequestLog {
         timestamp: Timestamp(NOW.0 + hour * HOUR + 7),
@@ -34,26 +42,22 @@ async fn hours_count_each_request_once_and_keep_what_it_took() {
     assert_eq!(hours(Some(GroupId(99)), 0, 2).await, []);
 }
 
-#[tokio::test]
-async fn an_hour_counted_without_durations_stays_so() {
-    use diesel::connection::SimpleConnection;
-    let fixture = Fixture::new().await;
+async fn an_hour_counted_without_durations_stays_so(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
-    let mut connection = pool::open_sqlite(&fixture.dsn).expect("opens");
     let sql = format!(
         "INSERT INTO group_hourly_stats (group_id, time, success_count, failure_count, created_at, updated_at)
          VALUES ({group}, {}, 4, 1, 0, 0)",
         NOW.0
     );
-    connection.batch_execute(&sql).expect("a row");
+    fixture.database.run(&sql);
     fixture.writer.commit(&[], &[log(group, None)], NOW).await.expect("committed");
     let hours = fixture.store.hours(Some(group), NOW, Timestamp(NOW.0 + 1)).await.expect("hours");
     assert_eq!(hours[0].requests, Requests { successes: 5, failures: 1, timed: 0, duration_ms: 0 });
 }
 
-#[tokio::test]
-async fn the_last_minutes_are_counted_as_rows_are_stored() {
-    let fixture = Fixture::new().await;
+async fn the_last_minutes_are_counted_as_rows_are_stored(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let row = |at, is_success| RequestLog { timestamp: Timestamp(NOW.0 + at), is_success, ..log(group, None) };
     let through = RequestLog { parent: Some((GroupId(50), "all".to_owned())), ..row(20_000, true) };
@@ -74,9 +78,8 @@ async fn the_last_minutes_are_counted_as_rows_are_stored() {
     assert_eq!(ended(Some(GroupId(99)), 0, 30_000).await, of(0, 0));
 }
 
-#[tokio::test]
-async fn hours_count_attempts_by_class_and_what_they_took() {
-    let fixture = Fixture::new().await;
+async fn hours_count_attempts_by_class_and_what_they_took(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     let usage = TokenUsage { input: Some(10), output: Some(4), cached: Some(1), reasoning: None };
     let row = |hour: i64, class, usage| RequestLog {
@@ -115,9 +118,8 @@ async fn hours_count_attempts_by_class_and_what_they_took() {
     assert_eq!(found(Some(GroupId(99)), 0, 9).await, []);
 }
 
-#[tokio::test]
-async fn counts_of_long_ago_are_forgotten() {
-    let fixture = Fixture::new().await;
+async fn counts_of_long_ago_are_forgotten(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let group = fixture.group("one").await.id;
     fixture.writer.commit(&[], &[log(group, None)], NOW).await.expect("committed");
     let counted = async || {
@@ -131,9 +133,8 @@ async fn counts_of_long_ago_are_forgotten() {
     }
 }
 
-#[tokio::test]
-async fn a_few_keys_tell_how_all_are_stored() {
-    let fixture = Fixture::new().await;
+async fn a_few_keys_tell_how_all_are_stored(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     assert_eq!(fixture.store.encryption_sample().await.expect("a sample"), EncryptionSample::default());
     let group = fixture.group("one").await.id;
     let values: Vec<String> = (0..30).map(|number| format!("sk-{number}")).collect();

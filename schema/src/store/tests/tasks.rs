@@ -1,6 +1,11 @@
 use super::*;
 use crate::task::{Task, TaskKind};
 
+on_every_database! {
+    the_last_noted_task_is_remembered,
+    a_stale_leader_notes_nothing,
+}
+
 fn task() -> Task {
     Task {
         kind: TaskKind::KeyImport,
@@ -16,9 +21,8 @@ fn task() -> Task {
     }
 }
 
-#[tokio::test]
-async fn the_last_noted_task_is_remembered() {
-    let fixture = Fixture::new().await;
+async fn the_last_noted_task_is_remembered(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     assert_eq!(fixture.store.task().await.expect("reads"), None);
     let running = task();
     fixture.writer.put_task(&running, Timestamp(NOW.0 + 5)).await.expect("noted");
@@ -37,9 +41,8 @@ async fn the_last_noted_task_is_remembered() {
     assert_eq!(fixture.store.task().await.expect("reads"), Some((stored, Timestamp(NOW.0 + 9))));
 }
 
-#[tokio::test]
-async fn a_stale_leader_notes_nothing() {
-    let fixture = Fixture::new().await;
+async fn a_stale_leader_notes_nothing(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     fixture.store.writer(2).put_task(&task(), NOW).await.expect("noted");
     let late = fixture.writer.put_task(&Task { processed: 1, ..task() }, NOW).await;
     assert!(matches!(late, Err(StoreError::StaleEpoch { claimed: 1, current: 2 })), "{late:?}");

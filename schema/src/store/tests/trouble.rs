@@ -7,7 +7,7 @@ use crate::store::pool::Pools;
 
 /// Runs `sql` on the connection that writes.
 async fn on_writer(store: &Store, sql: &str) {
-    let Pools::Sqlite { writer, .. } = &store.engine.pools;
+    let Pools::Sqlite { writer, .. } = &store.engine.pools else { panic!("SQLite alone has this trouble") };
     let mut connection = writer.get().await.expect("the connection is free");
     connection.batch_execute(sql).await.expect("the statement runs");
 }
@@ -19,7 +19,7 @@ fn many_rows(group: GroupId, key: &KeyRecord) -> Vec<RequestLog> {
 
 /// While `trouble` lasts every write is refused as one to be tried again, and after `relief` each is done once.
 async fn nothing_is_left_behind(trouble: &str, relief: &str) {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Kind::Sqlite).await;
     let group = fixture.group("one").await.id;
     let key = fixture.keys(group, &["sk-1"]).await.remove(0);
     let rows = many_rows(group, &key);
@@ -57,11 +57,11 @@ async fn a_read_only_database_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_locked_database_leaves_nothing_behind() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Kind::Sqlite).await;
     let group = fixture.group("one").await.id;
-    let neighbour = open(&fixture.dsn, Some("passphrase")).await.expect("opens");
+    let neighbour = open(fixture.database.dsn(), Some("passphrase")).await.expect("opens");
     on_writer(&fixture.store, "PRAGMA busy_timeout = 0").await;
-    let Pools::Sqlite { writer, .. } = &neighbour.engine.pools;
+    let Pools::Sqlite { writer, .. } = &neighbour.engine.pools else { panic!("it is SQLite") };
     let mut holder = writer.get().await.expect("the connection is free");
     holder.batch_execute("BEGIN IMMEDIATE").await.expect("the lock is free");
     let row = [log(group, None)];
@@ -75,7 +75,7 @@ async fn a_locked_database_leaves_nothing_behind() {
 
 #[tokio::test]
 async fn a_refused_row_does_not_pass_for_trouble() {
-    let fixture = Fixture::new().await;
+    let fixture = Fixture::new(Kind::Sqlite).await;
     let group = fixture.group("one").await.id;
     on_writer(
         &fixture.store,

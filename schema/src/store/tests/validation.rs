@@ -1,6 +1,10 @@
 use super::*;
 use crate::key::KeyState::{Active, Disabled, Invalid, Pending};
 
+on_every_database! {
+    keys_are_chosen_by_age_state_and_last_validation_page_by_page,
+}
+
 async fn matching(fixture: &Fixture, group: GroupId, filter: &ValidationFilter) -> Vec<i64> {
     let (mut all, mut after) = (Vec::new(), None);
     loop {
@@ -13,9 +17,8 @@ async fn matching(fixture: &Fixture, group: GroupId, filter: &ValidationFilter) 
     }
 }
 
-#[tokio::test]
-async fn keys_are_chosen_by_age_state_and_last_validation_page_by_page() {
-    let fixture = Fixture::new().await;
+async fn keys_are_chosen_by_age_state_and_last_validation_page_by_page(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
     let (group, other) = (fixture.group("one").await.id, fixture.group("two").await.id);
     fixture.keys(other, &["sk-other"]).await;
     let mut ids = Vec::new();

@@ -23,7 +23,7 @@ impl Here {
     }
 
     async fn import(&self, old: &Old, watch: Watch) -> StoreResult<Report> {
-        self.store.writer(1).import(&old.path, Some(PASSPHRASE.into()), Options::default(), watch).await
+        self.store.writer(1).import(old.path.as_str(), Some(PASSPHRASE.into()), Options::default(), watch).await
     }
 
     async fn group(&self, name: &str, channel: Channel) -> GroupId {
@@ -140,8 +140,8 @@ async fn what_cannot_be_imported_is_refused_with_a_sentence() {
         (path("own.db"), "", "one of this program"),
         (path("empty.db"), "", "not one of an older GPT-Load"),
         (path("text.db"), "", "not a database"),
-        ("postgres://u:hunter2@h/db".to_owned(), "", "PostgreSQL cannot be imported from yet"),
-        ("u:hunter2@tcp(h)/db".to_owned(), "", "MySQL at h:3306/db cannot be imported from yet"),
+        ("postgres://u:hunter2@127.0.0.1:1/db".to_owned(), "", "cannot connect to PostgreSQL at 127.0.0.1:1/db"),
+        ("u:hunter2@tcp(127.0.0.1:1)/db".to_owned(), "", "cannot connect to MySQL at 127.0.0.1:1/db"),
         (old.path.clone(), "wrong", "does not open"),
         (old.path.clone(), "", "there is no encryption key"),
     ] {

@@ -21,7 +21,7 @@ async fn an_encrypted_database_with_every_trouble_is_taken_over() {
     let store = open(&old.path, Some(PASSPHRASE)).await.expect("it is taken over");
     assert!(store.encrypts());
 
-    let taken = Store::taken_over(&old.path).await.expect("reads").expect("it was taken over");
+    let taken = Store::taken_over(old.path.as_str()).await.expect("reads").expect("it was taken over");
     let report = taken.report;
     let counts = &report.keys;
     assert_eq!((counts.read, counts.taken, counts.duplicates, counts.orphans), (10_000, 9_800, 100, 100));
@@ -75,7 +75,7 @@ async fn an_encrypted_database_with_every_trouble_is_taken_over() {
     let finished = std::fs::metadata(&copy).expect("there").modified().expect("a time");
     let store = open(&old.path, Some(PASSPHRASE)).await.expect("a second start");
     assert_eq!(keys(&store, 1).await.len() + keys(&store, 2).await.len(), 9_801);
-    assert_eq!(Store::taken_over(&old.path).await.expect("reads").expect("taken").report, report);
+    assert_eq!(Store::taken_over(old.path.as_str()).await.expect("reads").expect("taken").report, report);
     assert_eq!(std::fs::metadata(&copy).expect("there").modified().expect("a time"), finished);
     assert_eq!(old.beside("before-takeover").len(), 1);
 }
@@ -202,7 +202,7 @@ async fn undone_it_leaves_the_old_tables_as_they_were() {
                 .expect("adds");
             assert_eq!(added.keys.len(), 1);
             drop(store);
-            let copy = Store::undo_take_over(&old.path).await.expect("is undone");
+            let copy = Store::undo_take_over(old.path.as_str()).await.expect("is undone").expect("a copy");
             assert_eq!(dump(&old.path, |table| Some(table.to_owned())), before, "{generation:?}");
             let kept = open(&copy, None).await.expect("the copy has what was added");
             assert_eq!(keys(&kept, 1).await.len(), 2, "{generation:?}");
@@ -214,7 +214,7 @@ async fn undone_it_leaves_the_old_tables_as_they_were() {
                 round
             );
         }
-        let refused = Store::undo_take_over(&old.path).await.expect_err("nothing to undo").to_string();
+        let refused = Store::undo_take_over(old.path.as_str()).await.expect_err("nothing to undo").to_string();
         assert!(refused.contains("was not taken over"), "{refused}");
     }
 }
@@ -225,7 +225,7 @@ async fn what_is_gone_cannot_be_brought_back() {
     drop(open(&old.path, None).await.expect("is taken over"));
     old.run("DROP TABLE legacy_api_keys");
     let before = dump(&old.path, |table| Some(table.to_owned()));
-    let refused = Store::undo_take_over(&old.path).await.expect_err("refused").to_string();
+    let refused = Store::undo_take_over(old.path.as_str()).await.expect_err("refused").to_string();
     assert!(refused.contains("legacy_api_keys is gone"), "{refused}");
     assert_eq!(dump(&old.path, |table| Some(table.to_owned())), before);
 }
@@ -235,12 +235,49 @@ async fn other_programs_are_told_apart() {
     let dir = tempfile::tempdir().expect("a directory");
     let path = dir.path().join("own.db").to_str().expect("UTF-8").to_owned();
     drop(open(&path, None).await.expect("a database of this program"));
-    assert!(Store::taken_over(&path).await.expect("reads").is_none());
-    let nothing = Store::take_over(&path, None, Options::default(), quiet()).await.expect("reads");
+    assert!(Store::taken_over(path.as_str()).await.expect("reads").is_none());
+    let nothing = Store::take_over(path.as_str(), None, Options::default(), quiet()).await.expect("reads");
     assert_eq!(nothing, None);
     let foreign = dir.path().join("foreign.db").to_str().expect("UTF-8").to_owned();
     let sql = "CREATE TABLE groups (id integer, name text); CREATE TABLE api_keys (id integer, secret text)";
     SqliteConnection::establish(&foreign).expect("a file").batch_execute(sql).expect("tables");
     let refused = open(&foreign, None).await.err().expect("refused").to_string();
     assert!(refused.contains("another program"), "{refused}");
+}
+
+#[tokio::test]
+async fn ids_that_mean_nothing_here_are_given_anew() {
+    let old = Old::new(Generation::Two);
+    old.run(
+        "INSERT INTO groups (id,name,upstreams,channel_type,test_model) VALUES (0,'null','[]','openai','m');
+         INSERT INTO api_keys (id,key_value,group_id,status) VALUES
+           (-7,'sk-below',1,'active'),(0,'sk-null',0,'active'),(3,'sk-below',1,'active'),(12,'sk-12',1,'active')",
+    );
+    let store = open(&old.path, None).await.expect("is taken over");
+    let stored = keys(&store, 1).await;
+    assert_eq!(stored.iter().map(|key| (key.id.0, value(key))).collect::<Vec<_>>(), [(12, "sk-12"), (13, "sk-below")]);
+    let groups = store.groups().await.expect("groups");
+    let group = groups.iter().find(|group| group.definition.name == "null").expect("it is taken").id;
+    assert_eq!((group, value(&keys(&store, group.0).await[0])), (GroupId(4), "sk-null"));
+    drop(store);
+    let store = open(&old.path, None).await.expect("a second start");
+    assert_eq!(keys(&store, 1).await.len(), 2);
+}
+
+#[tokio::test]
+async fn old_tables_are_dropped_when_told() {
+    let old = Old::new(Generation::Both);
+    old.plain_keys(1, 0..50);
+    drop(open(&old.path, None).await.expect("is taken over"));
+    let dropped = Store::drop_taken_over(old.path.as_str()).await.expect("drops");
+    assert!(dropped.contains(&"legacy_api_keys".to_owned()), "{dropped:?}");
+    assert!(dump(&old.path, |table| table.strip_prefix("legacy_").map(str::to_owned)).is_empty());
+    let text = String::from_utf8_lossy(&old.bytes()).into_owned();
+    assert!(!text.contains("idx_group_time"), "nor are they in pages that are free");
+    assert!(!Store::taken_over(old.path.as_str()).await.expect("reads").expect("it is known still").old_tables);
+    assert_eq!(Store::drop_taken_over(old.path.as_str()).await.expect("once more"), Vec::<String>::new());
+    let refused = Store::undo_take_over(old.path.as_str()).await.expect_err("they are gone").to_string();
+    assert!(refused.contains("were dropped"), "{refused}");
+    assert!(old.beside("before-rollback").is_empty());
+    assert_eq!(keys(&open(&old.path, None).await.expect("opens"), 1).await.len(), 50);
 }

@@ -1,11 +1,14 @@
 //! Take-overs of databases that the tests make as older programs made them.
 
 mod import;
+mod import_servers;
 mod in_place;
 mod old;
+mod old_server;
+mod servers;
 mod trouble;
 
-use super::*;
+use super::{in_place::take_over, *};
 use crate::{
     ids::GroupId,
     key::{KeyRecord, KeyState},
@@ -15,7 +18,7 @@ use crate::{
 const PASSPHRASE: &str = "correct horse battery staple";
 
 async fn open(path: &str, passphrase: Option<&str>) -> StoreResult<Store> {
-    Store::open_with(path, passphrase.map(Secret::from).as_ref(), Derivation::with_rounds(2)).await
+    Store::open_with(path.into(), passphrase.map(Secret::from).as_ref(), Derivation::with_rounds(2)).await
 }
 
 async fn take_over_with(path: &str, passphrase: Option<&str>, options: Options, watch: Watch) -> StoreResult<Report> {

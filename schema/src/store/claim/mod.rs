@@ -1,5 +1,7 @@
 //! One node per database, as long as no Redis keeps several apart.
 
+mod server;
+
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::Write,
@@ -7,31 +9,49 @@ use std::{
     process,
 };
 
-use super::{StoreError, StoreResult, dsn::Dsn, migrate::prepare_file};
+use self::server::Holding;
+use super::{
+    Place, StoreError, StoreResult,
+    dsn::Dsn,
+    migrate::prepare_file,
+    open::Parsed,
+    pool::{Mysql, Postgres},
+};
 
 /// The right of one node to use a database; given back when it is dropped, and when the process dies however it dies.
 #[derive(Debug)]
 pub struct Claim {
+    _held: Held,
+}
+
+#[derive(Debug)]
+enum Held {
     /// The lock is that of the open file.
-    _lock: Option<File>,
+    File { _lock: File },
+    /// The lock is that of a session.
+    Session { _holding: Holding },
 }
 
 impl Claim {
     /// Claims the database for the node `node`. To be held for as long as the database is in use, from before it is
-    /// opened. Blocks for a moment.
+    /// opened.
     ///
-    /// A SQLite database is claimed by a lock on the file `<database>.lock`, which names its holder.
+    /// A SQLite database is claimed by a lock on the file `<database>.lock`, which names its holder; one on a server by a
+    /// lock of a session, which ends with it.
     ///
     /// # Errors
-    /// `Unavailable` while another node holds the database, and when the files cannot be made; `Incompatible` for a DSN
-    /// that names no usable database.
-    pub fn of(dsn: &str, node: &str) -> StoreResult<Self> {
-        let dsn: Dsn =
-            dsn.parse().map_err(|error: super::dsn::DsnError| StoreError::Incompatible(error.to_string()))?;
-        match dsn {
-            Dsn::Sqlite(path) => lock(&path, node).map(|lock| Self { _lock: Some(lock) }),
-            Dsn::Postgres(_) | Dsn::Mysql(_) => Ok(Self { _lock: None }),
-        }
+    /// `Unavailable` while another node holds the database, when the files cannot be made, and when the server is not
+    /// reached; `Incompatible` for a DSN that names no usable database.
+    pub async fn of(place: impl Into<Place<'_>>, node: &str) -> StoreResult<Self> {
+        let place = Parsed::try_from(place.into())?;
+        let held = match place.dsn {
+            Dsn::Sqlite(path) => Held::File { _lock: lock(&path, node)? },
+            Dsn::Postgres(dsn) => {
+                Held::Session { _holding: Holding::of(Postgres::new(&dsn, place.roots)?, node).await? }
+            }
+            Dsn::Mysql(dsn) => Held::Session { _holding: Holding::of(Mysql::new(&dsn, &place.roots)?, node).await? },
+        };
+        Ok(Self { _held: held })
     }
 }
 
@@ -78,37 +98,66 @@ fn beside(database: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::testing::{Database, Kind};
 
-    #[test]
-    fn a_database_has_one_holder_at_a_time() {
+    /// As a second node finds it; the first is given time to end.
+    async fn one_holder_at_a_time(kind: Kind) {
+        let database = Database::new(kind);
+        let first = Claim::of(database.dsn(), "one").await.expect("nobody holds it");
+        let refused = Claim::of(database.dsn(), "two").await.expect_err("it is held").to_string();
+        for part in ["DATABASE_DSN", "REDIS_DSN", "in use by"] {
+            assert!(refused.contains(part), "{refused}");
+        }
+        drop(first);
+        let second = Claim::of(database.dsn(), "two").await.expect("it was given back");
+        // A server that was stopped has forgotten all locks; they are taken again.
+        database.cut_connections();
+        let Held::Session { _holding: holding } = &second._held else { panic!("a session") };
+        holding.taken_again().await;
+        Claim::of(database.dsn(), "three").await.expect_err("it is held again");
+    }
+
+    #[tokio::test]
+    async fn a_postgres_database_has_one_holder_at_a_time() {
+        one_holder_at_a_time(Kind::Postgres).await;
+    }
+
+    #[tokio::test]
+    async fn a_mysql_database_has_one_holder_at_a_time() {
+        one_holder_at_a_time(Kind::Mysql).await;
+    }
+
+    #[tokio::test]
+    async fn a_file_has_one_holder_at_a_time() {
         let folder = tempfile::tempdir().expect("a temporary directory");
         let path = folder.path().join("data/gpt-load.db");
         let dsn = path.to_str().expect("UTF-8");
-        let first = Claim::of(dsn, "one").expect("nobody holds it");
-        let refused = Claim::of(dsn, "two").expect_err("it is held").to_string();
+        let first = Claim::of(dsn, "one").await.expect("nobody holds it");
+        let refused = Claim::of(dsn, "two").await.expect_err("it is held").to_string();
         for part in ["node one", &process::id().to_string(), "DATABASE_DSN", "REDIS_DSN"] {
             assert!(refused.contains(part), "{refused}");
         }
         drop(first);
-        drop(Claim::of(dsn, "two").expect("it was given back"));
+        drop(Claim::of(dsn, "two").await.expect("it was given back"));
         #[cfg(unix)]
         {
             let link = folder.path().join("link.db");
             std::os::unix::fs::symlink(&path, &link).expect("a link");
-            let _held = Claim::of(dsn, "one").expect("it was given back");
-            assert!(Claim::of(link.to_str().expect("UTF-8"), "two").is_err(), "the same file by another name");
+            let _held = Claim::of(dsn, "one").await.expect("it was given back");
+            assert!(Claim::of(link.to_str().expect("UTF-8"), "two").await.is_err(), "the same file by another name");
         }
     }
 
-    #[test]
-    fn what_is_no_file_is_not_claimed() {
+    #[tokio::test]
+    async fn what_is_no_file_is_not_claimed() {
         let folder = tempfile::tempdir().expect("a temporary directory");
-        let refused = Claim::of(folder.path().to_str().expect("UTF-8"), "one").expect_err("a directory");
+        let refused = Claim::of(folder.path().to_str().expect("UTF-8"), "one").await.expect_err("a directory");
         assert!(matches!(&refused, StoreError::Incompatible(text) if text.contains("directory")), "{refused}");
         assert!(!beside(folder.path()).exists());
         let within = folder.path().join("file");
         fs::write(&within, "").expect("a file");
-        let refused = Claim::of(within.join("gpt-load.db").to_str().expect("UTF-8"), "one").expect_err("no folder");
+        let refused =
+            Claim::of(within.join("gpt-load.db").to_str().expect("UTF-8"), "one").await.expect_err("no folder");
         assert!(matches!(&refused, StoreError::Unavailable(text) if text.contains("DATABASE_DSN")), "{refused}");
     }
 }

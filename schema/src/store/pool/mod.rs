@@ -7,15 +7,24 @@
 //! arbiter ended) therefore never leaves a transaction half done, and no connection depends on the runtime of the thread
 //! that happened to open it.
 
+mod mysql;
+mod postgres;
+mod server;
+mod sqlite;
+pub(super) mod tls;
+
 use std::{path::Path, sync::Arc, time::Duration};
 
-use diesel::{Connection, ConnectionError, ConnectionResult, SqliteConnection, connection::SimpleConnection};
-use diesel_async::{
-    pooled_connection::{AsyncDieselConnectionManager, ManagerConfig, RecyclingMethod, bb8::Pool},
-    sync_connection_wrapper::SyncConnectionWrapper,
-};
+use diesel::SqliteConnection;
+use diesel_async::{pooled_connection::bb8::Pool, sync_connection_wrapper::SyncConnectionWrapper};
 use tokio::{runtime::Runtime, sync::RwLock};
 
+pub(super) use self::{
+    mysql::Mysql,
+    postgres::Postgres,
+    server::{Server, ServerPools, connect},
+    sqlite::{open_sqlite, sqlite_pools},
+};
 use super::{
     StoreError, StoreResult,
     unlock::{Opened, Wrapping},
@@ -25,8 +34,6 @@ use crate::crypto::Vault;
 /// SQLite behind an asynchronous face.
 pub(super) type AsyncSqlite = SyncConnectionWrapper<SqliteConnection>;
 
-/// Connections that may read at the same time.
-const SQLITE_READERS: u32 = 4;
 /// Longest wait for a free connection. Deleting a group of a million keys holds the writer for seconds.
 const CONNECTION_WAIT: Duration = Duration::from_secs(30);
 /// Threads that drive store calls; SQLite itself works on blocking threads.
@@ -35,7 +42,12 @@ const RUNTIME_THREADS: usize = 2;
 /// The connections of the database in use.
 pub(super) enum Pools {
     /// Readers, and the single connection that writes.
-    Sqlite { readers: Pool<AsyncSqlite>, writer: Pool<AsyncSqlite> },
+    Sqlite {
+        readers: Pool<AsyncSqlite>,
+        writer: Pool<AsyncSqlite>,
+    },
+    Postgres(ServerPools<Postgres>),
+    Mysql(ServerPools<Mysql>),
 }
 
 /// What [`super::Store`] and [`super::Writer`] share.
@@ -72,7 +84,7 @@ impl StoreRuntime {
         tokio::runtime::Builder::new_multi_thread()
             .worker_threads(RUNTIME_THREADS)
             .thread_name("gpt-load-store")
-            .enable_time()
+            .enable_all()
             .build()
             .map(|runtime| Self(Some(runtime)))
             .map_err(|error| StoreError::Unavailable(format!("cannot start the store's threads: {error}")))
@@ -87,6 +99,13 @@ impl StoreRuntime {
             .spawn(call)
             .await
             .unwrap_or_else(|error| Err(StoreError::Internal(format!("a store call ended: {error}"))))
+    }
+}
+
+impl StoreRuntime {
+    /// Runs `work` until the runtime is dropped.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.0.as_ref().expect("taken by Drop only").spawn(work);
     }
 }
 
@@ -111,9 +130,36 @@ pub(super) async fn blocking<T: Send + 'static>(
 /// Expands `$body` for a connection that only reads.
 macro_rules! read {
     ($engine:expr, |$conn:ident| $body:expr) => {
-        match &$engine.pools {
+        $crate::store::pool::reading!(&$engine.pools, |$conn| $body)
+    };
+}
+
+/// [`read!`] for what lists of log rows and dashboards show, which may come from a replica a moment behind.
+macro_rules! read_replica {
+    ($engine:expr, |$conn:ident| $body:expr) => {
+        $crate::store::pool::reading!(&$engine.pools, replica, |$conn| $body)
+    };
+}
+
+/// [`read!`] without an engine.
+macro_rules! reading {
+    ($pools:expr, |$conn:ident| $body:expr) => {
+        $crate::store::pool::reading!($pools, readers, |$conn| $body)
+    };
+    ($pools:expr, $kind:ident, |$conn:ident| $body:expr) => {
+        match $pools {
             $crate::store::pool::Pools::Sqlite { readers, .. } => {
                 let mut pooled = readers.get().await.map_err($crate::store::StoreError::from)?;
+                let $conn = &mut *pooled;
+                $body
+            }
+            $crate::store::pool::Pools::Postgres(pools) => {
+                let mut pooled = pools.$kind.get().await?;
+                let $conn = &mut *pooled;
+                $body
+            }
+            $crate::store::pool::Pools::Mysql(pools) => {
+                let mut pooled = pools.$kind.get().await?;
                 let $conn = &mut *pooled;
                 $body
             }
@@ -122,23 +168,42 @@ macro_rules! read {
 }
 
 /// Expands `$body` inside a transaction that has claimed `$epoch`. The body answers a `StoreResult`; an `Err` undoes it.
+///
+/// Whoever writes waits here for whoever writes already, since both claim the same row first. So no two writers of this
+/// program ever deadlock or fail to serialise, and a body need not be fit to run twice. When somebody else's statement
+/// gets in the way all the same, the error says that the write may be tried again.
 macro_rules! write {
     ($engine:expr, $epoch:expr, |$conn:ident| $body:expr) => {
-        match &$engine.pools {
+        $crate::store::pool::transact!(&$engine.pools, |$conn| {
+            $crate::store::epoch::claim_epoch!($conn, $epoch);
+            $body
+        })
+    };
+}
+
+/// A transaction without a claim.
+macro_rules! transact {
+    ($pools:expr, |$conn:ident| $body:expr) => {
+        match $pools {
             $crate::store::pool::Pools::Sqlite { writer, .. } => {
                 let mut pooled = writer.get().await.map_err($crate::store::StoreError::from)?;
-                pooled
-                    .immediate_transaction(async |$conn| -> $crate::store::StoreResult<_> {
-                        $crate::store::epoch::claim_epoch!($conn, $epoch);
-                        $body
-                    })
-                    .await
+                pooled.immediate_transaction(async |$conn| -> $crate::store::StoreResult<_> { $body }).await
+            }
+            $crate::store::pool::Pools::Postgres(pools) => {
+                use diesel_async::AsyncConnection;
+                let mut pooled = pools.writers.get().await?;
+                (*pooled).transaction(async |$conn| -> $crate::store::StoreResult<_> { $body }).await
+            }
+            $crate::store::pool::Pools::Mysql(pools) => {
+                use diesel_async::AsyncConnection;
+                let mut pooled = pools.writers.get().await?;
+                (*pooled).transaction(async |$conn| -> $crate::store::StoreResult<_> { $body }).await
             }
         }
     };
 }
 
-/// Expands `$body` for the connection that writes, outside of a transaction.
+/// Expands `$body` for a connection that writes, outside of a transaction.
 macro_rules! directly {
     ($engine:expr, |$conn:ident| $body:expr) => {
         match &$engine.pools {
@@ -147,53 +212,21 @@ macro_rules! directly {
                 let $conn = &mut *pooled;
                 $body
             }
+            $crate::store::pool::Pools::Postgres(pools) => {
+                let mut pooled = pools.writers.get().await?;
+                let $conn = &mut *pooled;
+                $body
+            }
+            $crate::store::pool::Pools::Mysql(pools) => {
+                let mut pooled = pools.writers.get().await?;
+                let $conn = &mut *pooled;
+                $body
+            }
         }
     };
 }
 
-pub(super) use {directly, read, write};
-
-/// Opens the pools of a SQLite file that [`super::migrate`] has prepared.
-pub(super) async fn sqlite_pools(path: &str) -> StoreResult<Pools> {
-    Ok(Pools::Sqlite { readers: sqlite_pool(path, SQLITE_READERS).await?, writer: sqlite_pool(path, 1).await? })
-}
-
-async fn sqlite_pool(path: &str, size: u32) -> StoreResult<Pool<AsyncSqlite>> {
-    let mut config = ManagerConfig::<AsyncSqlite>::default();
-    config.recycling_method = RecyclingMethod::Fast;
-    config.custom_setup = Box::new(|path| {
-        let path = path.to_owned();
-        Box::pin(async move {
-            let open = tokio::task::spawn_blocking(move || open_sqlite(&path));
-            let connection = open.await.map_err(|error| ConnectionError::BadConnection(error.to_string()))??;
-            Ok(SyncConnectionWrapper::new(connection))
-        })
-    });
-    let pool = Pool::builder()
-        .max_size(size)
-        .min_idle(size)
-        .idle_timeout(None)
-        .max_lifetime(None)
-        .connection_timeout(CONNECTION_WAIT)
-        .build(AsyncDieselConnectionManager::new_with_config(path, config))
-        .await;
-    pool.map_err(|error| bb8::RunError::User(error).into())
-}
-
-/// A connection with the settings every SQLite connection of the store has.
-///
-/// The write-ahead log grows to 32 MiB before it is written back: an import touches the same index pages again and again.
-pub(super) fn open_sqlite(path: &str) -> ConnectionResult<SqliteConnection> {
-    let mut connection = SqliteConnection::establish(path)?;
-    connection
-        .batch_execute(
-            "PRAGMA busy_timeout = 5000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; \
-             PRAGMA foreign_keys = ON; PRAGMA temp_store = MEMORY; \
-             PRAGMA cache_size = -32768; PRAGMA wal_autocheckpoint = 8000; PRAGMA journal_size_limit = 67108864;",
-        )
-        .map_err(ConnectionError::CouldntSetupConfiguration)?;
-    Ok(connection)
-}
+pub(super) use {directly, read, read_replica, reading, transact, write};
 
 /// The text form of a path, which SQLite needs.
 pub(super) fn path_text(path: &Path) -> StoreResult<String> {
