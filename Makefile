@@ -11,6 +11,7 @@ GPT_LOAD = $(or $(wildcard $(PROGRAMS)/gpt-load),$(CARGO) run --locked --bin gpt
 
 .DEFAULT_GOAL := help
 .PHONY: help run try double build web dev test sdk-test api-test lint lint-web fmt bench bench-selection soak fuzz clean \
+        helm-test docs-test docker-build docker-run dockerfile-test \
         docs health stats blacklist reset-keys validate-keys migrate-keys
 
 help: ## List the targets
@@ -98,6 +99,9 @@ fuzz: ## Fuzz whatever parses outside input, a minute per target (nightly toolch
 	@test -d fuzz || { echo "fuzz: this checkout has no folder fuzz/" >&2; exit 1; }
 	@for target in $$($(CARGO) +nightly fuzz list); do \
 	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
+
+helm-test: ## Lint the chart, render it for many values and check what comes out (helm, else go; python3)
+	tests/helm.sh $(or $(CARGO_TARGET_DIR),target)/tools
 
 docs: ## Write the generated documents again (configuration, docs/openapi.json) and build the code's own
 	$(CARGO) run --locked --bin gpt-load -- config --write-docs
