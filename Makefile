@@ -6,6 +6,7 @@ ARGS ?=
 PROGRAMS = $(or $(CARGO_TARGET_DIR),target)/release
 NPM ?= npm
 DOUBLE_ADDR ?= 127.0.0.1:4010
+IMAGE ?= gpt-load
 # The command line for a running node: what is built already, else a debug build.
 GPT_LOAD = $(or $(wildcard $(PROGRAMS)/gpt-load),$(CARGO) run --locked --bin gpt-load --)
 
@@ -102,6 +103,17 @@ fuzz: ## Fuzz whatever parses outside input, a minute per target (nightly toolch
 
 helm-test: ## Lint the chart, render it for many values and check what comes out (helm, else go; python3)
 	tests/helm.sh $(or $(CARGO_TARGET_DIR),target)/tools
+
+docker-build: ## Build the container image IMAGE (gpt-load) with docker
+	docker build --tag $(IMAGE) $(ARGS) .
+
+docker-run: ## Run the image IMAGE at PORT (3001), its data in ./data
+	docker run --rm --init --name gpt-load --publish $(or $(PORT),3001):3001 --volume "$(CURDIR)/data:/app/data" \
+	  --read-only --tmpfs /tmp $(ARGS) $(IMAGE)
+
+dockerfile-test: ## Check Dockerfile, compose file and entrypoint without an engine (root; ARGS=--build runs all steps too)
+	$(CARGO) build --locked --bin gpt-load
+	tests/dockerfile.sh $(or $(CARGO_TARGET_DIR),target)/tools $(or $(CARGO_TARGET_DIR),target)/debug/gpt-load $(ARGS)
 
 docs: ## Write the generated documents again (configuration, docs/openapi.json) and build the code's own
 	$(CARGO) run --locked --bin gpt-load -- config --write-docs
