@@ -72,7 +72,7 @@ lint: ## Check format, lints, licences and shell scripts
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check licenses bans sources; \
 	else echo "lint: licences not checked, cargo-deny is not installed (cargo install cargo-deny)"; fi
-	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run tests/*.sh tests/sdk/*.sh; \
+	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run tests/*.sh tests/sdk/*.sh docs/docker/*.sh; \
 	else echo "lint: shell scripts not checked, shellcheck is not installed"; fi
 	@if command -v $(firstword $(NPM)) >/dev/null; then $(MAKE) --no-print-directory lint-web; \
 	else echo "lint: the web UI not checked, Node.js is not installed"; fi
