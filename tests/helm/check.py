@@ -136,6 +136,7 @@ def three_nodes(objects):
     found = environment(node["spec"]["template"]["spec"])
     for name in ("AUTH_KEY", "ENCRYPTION_KEY", "DATABASE_DSN", "REDIS_DSN"):
         assert found[name] == secret("gpt-load-secrets", name)
+    assert objects["ConfigMap/r-gpt-load"]["data"]["CLUSTER_NAME"] == "default-r-gpt-load"
     assert objects["PodDisruptionBudget/r-gpt-load-leader"]["spec"]["maxUnavailable"] == 1
 
 
@@ -263,7 +264,7 @@ def check_versions(path):
 def check_settings(path):
     """Every variable that the chart names is one of the node's."""
     known = set(re.findall(r"^\| `([A-Z_]+)` \|", (REPOSITORY / "docs/CONFIGURATION.md").read_text(), re.MULTILINE))
-    known |= {"PROXY_KEYS", "NODE_ADDRESS"}  # the initial value of a setting; what clusters bring
+    known |= {"PROXY_KEYS", "NODE_ADDRESS", "CLUSTER_NAME"}  # the initial value of a setting; what clusters bring
     template = (path / "templates/_validate.tpl").read_text() + (path / "templates/configmap.yaml").read_text()
     named = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', template)) | set(re.findall(r"^  ([A-Z_]+): ", template, re.MULTILINE))
     unknown = (named | SECRETS) - known

@@ -18,6 +18,9 @@ release has.
   {{- if $v.secrets.databaseReadDsn.name }}
     {{- fail "SQLite has no read replica: empty secrets.databaseReadDsn.name, or set database.type to postgres or mysql." }}
   {{- end }}
+  {{- if $v.secrets.redisDsn.name }}
+    {{- fail "a node with Redis is part of a cluster, which cannot use SQLite: set database.type to postgres or mysql with secrets.databaseDsn, or empty secrets.redisDsn.name." }}
+  {{- end }}
 {{- else if not $v.secrets.databaseDsn.name }}
   {{- fail (printf "database.type is %s, but nothing says where the database is: set secrets.databaseDsn.name to a Secret with the key %s." $v.database.type $v.secrets.databaseDsn.key) }}
 {{- end }}
@@ -47,7 +50,7 @@ release has.
 {{- end }}
 
 {{- $secret := include "gpt-load.secretVariables" . | fromYaml -}}
-{{- $set := dict "NODE_NAME" "the pod's name" "NODE_ADDRESS" "the pod's address" "IS_SLAVE" "leader and follower" "HOST" "the pod" "PORT" "service.port" "BASE_PATH" "basePath" "DATA_DIR" "persistence" "SERVER_GRACEFUL_SHUTDOWN_TIMEOUT" "shutdown.graceSeconds" "TLS_CERT_FILE" "tls.existingSecret" "TLS_KEY_FILE" "tls.existingSecret" "EXTRA_CA_FILE" "extraCa" -}}
+{{- $set := dict "NODE_NAME" "the pod's name" "NODE_ADDRESS" "the pod's address" "IS_SLAVE" "leader and follower" "HOST" "the pod" "PORT" "service.port" "BASE_PATH" "basePath" "CLUSTER_NAME" "clusterName" "DATA_DIR" "persistence" "SERVER_GRACEFUL_SHUTDOWN_TIMEOUT" "shutdown.graceSeconds" "TLS_CERT_FILE" "tls.existingSecret" "TLS_KEY_FILE" "tls.existingSecret" "EXTRA_CA_FILE" "extraCa" -}}
 {{- range $name, $value := $v.config }}
   {{- if hasKey $secret $name }}
     {{- fail (printf "config.%s would stand readable in a ConfigMap: put it into a Secret and set secrets.%s." $name (get $secret $name)) }}
