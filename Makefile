@@ -115,6 +115,10 @@ dockerfile-test: ## Check Dockerfile, compose file and entrypoint without an eng
 	$(CARGO) build --locked --bin gpt-load
 	tests/dockerfile.sh $(or $(CARGO_TARGET_DIR),target)/tools $(or $(CARGO_TARGET_DIR),target)/debug/gpt-load $(ARGS)
 
+docs-test: ## Check the documents: links, the commands that they name, the shell blocks run against a node (python3)
+	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
+	tests/docs.sh $(or $(CARGO_TARGET_DIR),target)/debug $(ARGS)
+
 docs: ## Write the generated documents again (configuration, docs/openapi.json) and build the code's own
 	$(CARGO) run --locked --bin gpt-load -- config --write-docs
 	$(CARGO) doc --locked --workspace --no-deps
