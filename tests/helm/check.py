@@ -26,6 +26,8 @@ SECRETS = {
 }
 # Kinds of operators, whose schemas are not those of Kubernetes.
 FOREIGN = {"ServiceMonitor", "PrometheusRule", "ExternalSecret"}
+# What helm itself puts among the values, and members of probes that are only there when somebody wants them.
+OPTIONAL = {"global", "successThreshold", "initialDelaySeconds"}
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
@@ -272,12 +274,40 @@ def check_settings(path):
     return f"{len(named | SECRETS)} variables"
 
 
+def check_values(path):
+    """Every value that the schema allows stands in values.yaml, where its comment is."""
+    schema = json.loads((path / "values.schema.json").read_text())
+    values = yaml.safe_load((path / "values.yaml").read_text())
+
+    def missing(schema, values, place):
+        for name, below in schema.get("properties", {}).items():
+            if name not in values and name not in OPTIONAL:
+                yield f"{place}{name}"
+            elif isinstance(values.get(name), dict):
+                yield from missing(below, values[name], f"{place}{name}.")
+
+    absent = list(missing(schema, values, ""))
+    assert not absent, f"not in values.yaml: {absent}"
+    return f"{len(schema['properties'])} groups"
+
+
+def check_alerts(path):
+    """OPERATIONS.md says of every alert what to do."""
+    rules = yaml.safe_load((path / "rules/gpt-load.yaml").read_text())["groups"][0]["rules"]
+    alerts = [rule["alert"] for rule in rules]
+    told = (REPOSITORY / "docs/OPERATIONS.md").read_text()
+    untold = [alert for alert in alerts if alert not in told]
+    assert not untold, f"docs/OPERATIONS.md does not say what to do: {untold}"
+    return f"{len(alerts)} alerts"
+
+
 def main():
     helm, path = sys.argv[1], Path(sys.argv[2])
     chart = Chart(helm, path)
     accepted, refused = (sorted((path / "tests" / kind).glob("*.yaml")) for kind in ("values", "refused"))
     assert {values.stem for values in accepted} == EXPECTED.keys(), "a file without expectations, or the other way round"
     checks = [("versions", check_versions, path), ("settings", check_settings, path)]
+    checks += [("documented values", check_values, path), ("alerts", check_alerts, path)]
     checks += [(f"values/{values.stem}", chart.accepted, values) for values in accepted]
     checks += [(f"refused/{values.stem}", chart.refused, values) for values in refused]
     failed = 0
