@@ -21,7 +21,7 @@ if [[ -z $helm ]]; then
         }
         mkdir -p "$tools"
         echo "helm: building helm $version into $tools/bin (some minutes, once)"
-        GOBIN=$tools/bin go install "helm.sh/helm/v3/cmd/helm@$version" 2>"$tools/helm-build.log" || {
+        GOBIN=$tools/bin go install -ldflags "-s -w" "helm.sh/helm/v3/cmd/helm@$version" 2>"$tools/helm-build.log" || {
             cat "$tools/helm-build.log" >&2
             exit 1
         }

@@ -33,7 +33,8 @@ def main():
         assert variables.get("IS_SLAVE", "false") == ("true" if name == "gpt-load-follower" else "false")
         assert node["read_only"] is True and node["cap_drop"] == ["ALL"]
         assert [volume["target"] for volume in node["volumes"]] == ["/app/data"]
-        assert not {"AUTH_KEY", "DATABASE_DSN", "REDIS_DSN", "ENCRYPTION_KEY"} & variables.keys(), "secrets come from .env"
+        assert not {"AUTH_KEY", "DATABASE_DSN", "ENCRYPTION_KEY"} & variables.keys(), "secrets come from .env"
+        assert variables.get("REDIS_DSN") == (None if name == "gpt-load" else "redis://redis:6379/0")
     ports = [port["published"] for name in nodes for port in services[name]["ports"]]
     assert len(set(ports)) == len(ports), "two nodes on one port"
     assert all(service.get("healthcheck") for name, service in services.items() if name not in nodes)
