@@ -119,8 +119,9 @@ docs-test: ## Check the documents: links, the commands that they name, the shell
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
 	tests/docs.sh $(or $(CARGO_TARGET_DIR),target)/debug $(ARGS)
 
-docs: ## Write the generated documents again (configuration, docs/openapi.json) and build the code's own
+docs: ## Write the generated documents again (configuration, docs/openapi.json, routes) and build the code's own
 	$(CARGO) run --locked --bin gpt-load -- config --write-docs
+	python3 tests/docs/routes.py
 	$(CARGO) doc --locked --workspace --no-deps
 
 clean: ## Remove what was built; data/ stays

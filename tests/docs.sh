@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks the documents: links and anchors, that every command they name exists, and that every block of shell commands works, run
+# Checks the documents: the list of routes, links and anchors, that every command they name exists, and that every block of shell commands works, run
 # against a node in front of the provider double. A block that needs something else says what in a comment before it:
 #
 #   <!-- needs: a Kubernetes cluster -->
@@ -21,5 +21,6 @@ else
     echo "docs: the unit was not checked, systemd-analyze is not installed"
 fi
 
+python3 "$here/docs/routes.py" --check
 start_double "$programs"
 python3 "$here/docs/check.py" "$programs" "$DOUBLE_URL" "$WORK" "$@"
