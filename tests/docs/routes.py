@@ -23,9 +23,8 @@ def table():
             if "summary" in operation:
                 row = f"| `{method.upper()} {path}` | {operation['summary'].replace('|', '·')} |"
                 groups.setdefault(operation["tags"][0], []).append(row)
-    return "\n".join(
-        f"\n### {name}\n\n| route | does |\n| --- | --- |\n" + "\n".join(rows) + "\n" for name, rows in groups.items()
-    )
+    head = "| route | does |\n| --- | --- |\n"
+    return "".join(f"\n### {name}\n\n{head}" + "\n".join(rows) + "\n" for name, rows in groups.items())
 
 
 def main():
