@@ -301,13 +301,42 @@ def check_alerts(path):
     return f"{len(alerts)} alerts"
 
 
+def check_metrics(path):
+    """Dashboard and alerts ask for metrics, and labels of them, that the node has."""
+    source = REPOSITORY / "src/telemetry/metrics/declared.rs"
+    if not source.exists():
+        return "left out, this version has no metrics"
+    declared = re.findall(r'(Counter|Gauge|Histogram) "(\w+)" \[([^\]]*)\]', source.read_text())
+    assert declared, "src/telemetry/metrics/declared.rs is not understood"
+    known = {name: (kind, set(re.findall(r'"(\w+)"', labels))) for kind, name, labels in declared}
+    board = json.loads((path / "dashboards/gpt-load.json").read_text())
+    asked = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
+    asked += [variable["query"]["query"] for variable in board["templating"]["list"] if variable["type"] == "query"]
+    rules = yaml.safe_load((path / "rules/gpt-load.yaml").read_text())["groups"]
+    asked += [rule["expr"] for group in rules for rule in group["rules"]]
+    wrong, count = [], 0
+    for expression in asked:
+        for series, labels in re.findall(r"\b((?:gpt_load|process)_\w+)(\{[^}]*\})?", expression):
+            count += 1
+            name = re.sub(r"_(bucket|sum|count)$", "", series) if series not in known else series
+            kind, own = known.get(name, ("", set()))
+            if not kind or (kind == "Histogram") == (series == name):
+                wrong.append(f"{series} is none")
+            used = set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", labels))
+            unknown = used - own - {"job", "instance"}
+            if unknown:
+                wrong.append(f"{series} has no {sorted(unknown)}")
+    assert not wrong, wrong
+    return f"{count} series"
+
+
 def main():
     helm, path = sys.argv[1], Path(sys.argv[2])
     chart = Chart(helm, path)
     accepted, refused = (sorted((path / "tests" / kind).glob("*.yaml")) for kind in ("values", "refused"))
     assert {values.stem for values in accepted} == EXPECTED.keys(), "a file without expectations, or the other way round"
     checks = [("versions", check_versions, path), ("settings", check_settings, path)]
-    checks += [("documented values", check_values, path), ("alerts", check_alerts, path)]
+    checks += [("documented values", check_values, path), ("alerts", check_alerts, path), ("metrics", check_metrics, path)]
     checks += [(f"values/{values.stem}", chart.accepted, values) for values in accepted]
     checks += [(f"refused/{values.stem}", chart.refused, values) for values in refused]
     failed = 0
