@@ -58,7 +58,7 @@ export function useGroupForm(group: Group | null, taken: readonly string[]) {
       if (isUpstreamRuled.value) delete changed.upstreams
       return unwrap(api.PUT('/api/groups/{id}', { params: { path: { id: group.id } }, body: changed as never }))
     },
-    { done: t(group ? 'keysForm.saved' : 'keysForm.created'), isQuiet: true }
+    { done: group ? t('keysForm.saved') : t('keysForm.created'), isQuiet: true }
   )
 
   function problemOf(field: string): string {
