@@ -27,7 +27,7 @@ export function useKeyColumns(handlers: KeyHandlers) {
     {
       key: 'key',
       title: t('keys.key'),
-      width: 250,
+      width: 200,
       render: key => [
         h(SecretText, { value: key.key_value, isBare: !session.canWrite.value }),
         key.notes ? h('div', { class: 'small muted truncate', title: key.notes }, key.notes) : null
@@ -39,13 +39,13 @@ export function useKeyColumns(handlers: KeyHandlers) {
     {
       key: 'used',
       title: t('keys.lastUsed'),
-      width: 120,
+      width: 108,
       render: key => h(TimeText, { value: key.last_used_at, isRelative: true })
     },
     {
       key: 'menu',
       title: () => h('span', { class: 'sr-only' }, t('keys.actions')),
-      width: 84,
+      width: 76,
       render: key => h(KeyRowMenu, { of: key, handlers })
     }
   ])
@@ -55,7 +55,7 @@ function numberColumn(key: string, title: string, render: (key: Key) => string) 
   return {
     key,
     title,
-    width: 92,
+    width: 82,
     align: 'right' as const,
     render: (row: Key) => h('span', { class: 'num' }, render(row))
   }
