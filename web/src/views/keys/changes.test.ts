@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { changesOf, latest, withChanges, type Key, type KeyChange } from './changes'
+import { changesOf, isNews, latest, withChanges, type Key, type KeyChange } from './changes'
 
 const change: KeyChange = {
   id: 2,
@@ -30,6 +30,12 @@ describe('changes of keys', () => {
       last_class: 'quota_exhausted',
       last_error_message: 'You exceeded your current quota'
     })
+  })
+
+  it('are news, but for new keys that prove themselves', () => {
+    expect(isNews(change)).toBe(true)
+    expect(isNews({ ...change, from: 'pending', state: 'invalid' })).toBe(true)
+    expect(isNews({ ...change, from: 'pending', state: 'active' })).toBe(false)
   })
 
   it('are listed newest first, each key once, and not for ever', () => {

@@ -31,6 +31,11 @@ export function withChanges(keys: readonly Key[], changes: readonly KeyChange[])
   })
 }
 
+/** Whether people want to hear of it beside the table; that new keys prove themselves is what everyone expects. */
+export function isNews({ from, state }: KeyChange): boolean {
+  return !(from === 'pending' && state === 'active')
+}
+
 /** The last changes, newest first; a key stands once. */
 export function latest<T extends { id: number }>(before: readonly T[], now: readonly T[], limit: number): T[] {
   const ids = new Set<number>()

@@ -4,10 +4,10 @@ import { usePaging } from '@/composables/usePaging'
 import { useResource } from '@/composables/useResource'
 import { onEvent } from '@/live/events'
 import type { KeyState } from '@/utils/states'
-import { changesOf, latest, withChanges, type KeyChange } from './changes'
+import { changesOf, isNews, latest, withChanges, type KeyChange } from './changes'
 
 /** Changes that are told beside the table. */
-const RECENT = 5
+const RECENT = 3
 
 export interface RecentChange extends KeyChange {
   /** RFC 3339. */
@@ -45,7 +45,7 @@ export function useKeys(group: () => number) {
     const time = new Date().toISOString()
     recent.value = latest(
       recent.value,
-      changes.map(change => ({ ...change, time })),
+      changes.filter(isNews).map(change => ({ ...change, time })),
       RECENT
     )
     const shown = keys.data.value
@@ -53,7 +53,11 @@ export function useKeys(group: () => number) {
   })
   onScopeDispose(forget)
 
-  return { keys, paging, state, search, recent }
+  function forgetRecent() {
+    recent.value = []
+  }
+
+  return { keys, paging, state, search, recent, forgetRecent }
 }
 
 export type Keys = ReturnType<typeof useKeys>

@@ -1,8 +1,17 @@
 import { expect, it } from 'vitest'
+import { shallowRef } from 'vue'
 import type { Key } from './changes'
 import { useSelection } from './useSelection'
 
 const key = (id: number) => ({ id, key_value: `sk-${id}` }) as Key
+
+it('what was picked is told as it is now', () => {
+  const page = shallowRef([{ ...key(1), status: 'active' } as Key])
+  const selection = useSelection(() => page.value)
+  selection.toggle(key(1))
+  page.value = [{ ...key(1), status: 'invalid' } as Key]
+  expect(selection.keys.value[0]?.status).toBe('invalid')
+})
 
 it('what was picked stays while pages are turned, and nothing unknown is picked', () => {
   let page = [key(1), key(2)]

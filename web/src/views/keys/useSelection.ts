@@ -5,7 +5,11 @@ import type { Key } from './changes'
 /** Keys that were picked, over all pages. They are kept whole, since the API takes values. */
 export function useSelection(shown: () => readonly Key[]) {
   const picked = shallowRef<ReadonlyMap<number, Key>>(new Map())
-  const keys = computed(() => [...picked.value.values()])
+  /** As they are now, as far as the page shows them. */
+  const keys = computed(() => {
+    const now = new Map(shown().map(key => [key.id, key]))
+    return [...picked.value.values()].map(key => now.get(key.id) ?? key)
+  })
   const ids = computed({
     get: (): DataTableRowKey[] => [...picked.value.keys()],
     set: wanted => {

@@ -62,7 +62,7 @@ export function useGroupForm(group: Group | null, taken: readonly string[]) {
   )
 
   function problemOf(field: string): string {
-    return (isTold.value && ownProblems.value[field]) || save.fields.value[field] || ''
+    return (isTold.value && ownProblems.value[field]) || bare(field, save.fields.value[field] ?? '')
   }
 
   async function submit(): Promise<Group | undefined> {
@@ -90,6 +90,11 @@ export function useGroupForm(group: Group | null, taken: readonly string[]) {
 }
 
 export type GroupForm = ReturnType<typeof useGroupForm>
+
+/** The server begins a message with the field; beside the field that is too much. */
+function bare(field: string, message: string): string {
+  return message.startsWith(`${field}: `) ? message.slice(field.length + 2) : message
+}
 
 /** Brings the first message into view; sections that hold one are open by then. */
 async function showProblem() {

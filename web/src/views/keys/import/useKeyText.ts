@@ -8,7 +8,7 @@ import type { Group } from '../useGroups'
 import { hintsOf, readKeyText } from './keyText'
 
 /** Characters from which on a text is sent as a file: a text field gets slow with it. */
-export const BIG_TEXT = 1_000_000
+export const BIG_TEXT = 300_000
 /** Bytes up to which a file is looked into; a browser needs about a second for so much. */
 const READABLE = 20_000_000
 const POLL_MS = 700
