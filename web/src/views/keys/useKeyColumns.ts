@@ -1,4 +1,4 @@
-import type { DataTableColumns } from 'naive-ui'
+import { NCheckbox, type DataTableColumns } from 'naive-ui'
 import { computed, h } from 'vue'
 import { useI18n } from 'vue-i18n'
 import { session } from '@/api/session'
@@ -9,12 +9,13 @@ import type { Key } from './changes'
 import KeyRowMenu from './modules/KeyRowMenu.vue'
 import KeyStanding from './modules/KeyStanding.vue'
 import type { KeyActions } from './useKeyActions'
+import type { Selection } from './useSelection'
+import { mask } from '@/utils/mask'
 
 export interface KeyHandlers {
   open: (key: Key, isTesting: boolean) => void
   actions: KeyActions
-  /** The key is gone. */
-  forget: (key: Key) => void
+  selection: Selection
 }
 
 /** The columns of the key table. */
@@ -22,8 +23,31 @@ export function useKeyColumns(handlers: KeyHandlers) {
   const { t } = useI18n()
   const { number } = useFormat()
 
+  /** The checkboxes of Naive UI's own column have no names. */
+  function picker() {
+    const { selection } = handlers
+    const { isAllPicked, isSomePicked } = selection
+    return {
+      key: 'pick',
+      width: 40,
+      title: () =>
+        h(NCheckbox, {
+          checked: isAllPicked.value,
+          indeterminate: isSomePicked.value && !isAllPicked.value,
+          'aria-label': t('keys.selectPage'),
+          onUpdateChecked: selection.pickPage
+        }),
+      render: (key: Key) =>
+        h(NCheckbox, {
+          checked: selection.isPicked(key),
+          'aria-label': t('keys.select', { key: mask(key.key_value) }),
+          onUpdateChecked: () => selection.toggle(key)
+        })
+    }
+  }
+
   return computed<DataTableColumns<Key>>(() => [
-    ...(session.canWrite.value ? [{ type: 'selection' as const, width: 40 }] : []),
+    ...(session.canWrite.value ? [picker()] : []),
     {
       key: 'key',
       title: t('keys.key'),

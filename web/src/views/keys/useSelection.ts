@@ -1,4 +1,3 @@
-import type { DataTableRowKey } from 'naive-ui'
 import { computed, shallowRef } from 'vue'
 import type { Key } from './changes'
 
@@ -10,25 +9,38 @@ export function useSelection(shown: () => readonly Key[]) {
     const now = new Map(shown().map(key => [key.id, key]))
     return [...picked.value.values()].map(key => now.get(key.id) ?? key)
   })
-  const ids = computed({
-    get: (): DataTableRowKey[] => [...picked.value.keys()],
-    set: wanted => {
-      const known = new Map([...picked.value, ...shown().map(key => [key.id, key] as const)])
-      const found = wanted.flatMap(id => known.get(Number(id)) ?? [])
-      picked.value = new Map(found.map(key => [key.id, key]))
-    }
-  })
+  const isSomePicked = computed(() => shown().some(isPicked))
+  const isAllPicked = computed(() => shown().length > 0 && shown().every(isPicked))
+
+  function isPicked(key: Key): boolean {
+    return picked.value.has(key.id)
+  }
 
   function toggle(key: Key) {
-    const isPicked = picked.value.has(key.id)
-    ids.value = isPicked ? ids.value.filter(id => id !== key.id) : [...ids.value, key.id]
+    set([key], !isPicked(key))
+  }
+
+  /** Picks the page that is shown, or leaves it; the picked of other pages stay. */
+  function pickPage(isWanted: boolean) {
+    set(shown(), isWanted)
+  }
+
+  function set(changed: readonly Key[], isWanted: boolean) {
+    const next = new Map(picked.value)
+    changed.forEach(key => (isWanted ? next.set(key.id, key) : next.delete(key.id)))
+    picked.value = next
+  }
+
+  /** The key is gone. */
+  function forget(key: Key) {
+    set([key], false)
   }
 
   function clear() {
     picked.value = new Map()
   }
 
-  return { keys, ids, toggle, clear }
+  return { keys, isSomePicked, isAllPicked, isPicked, toggle, pickPage, forget, clear }
 }
 
 export type Selection = ReturnType<typeof useSelection>
