@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Group } from '../useGroups'
-import { bodyOf, changedOf, draftOfGroup, draftOfTemplate, prune, row } from './draft'
+import { bodyOf, changedOf, draftOfGroup, draftOfTemplate, prune, retemplate, row } from './draft'
 import { TEMPLATE_NAMES } from './templates'
 
 const group = {
@@ -78,6 +78,21 @@ describe('a draft of a group', () => {
     draft.redirects.push(row({ from: '', to: '' }))
     prune(draft)
     expect([draft.upstreams.length, draft.headers.length, draft.redirects.length]).toEqual([1, 1, 0])
+  })
+
+  it('goes to another template with what was typed', () => {
+    const draft = draftOfTemplate('openai', [])
+    draft.name = 'mine'
+    retemplate(draft, draftOfTemplate('openai', []), draftOfTemplate('gemini', []))
+    expect([draft.name, draft.channel_type, draft.test_model, draft.upstreams[0]?.url]).toEqual([
+      'mine',
+      'gemini',
+      'gemini-2.5-flash-lite',
+      'https://generativelanguage.googleapis.com'
+    ])
+    draft.upstreams = [row({ url: 'https://mine.test', weight: 1 })]
+    retemplate(draft, draftOfTemplate('gemini', []), draftOfTemplate('custom', []))
+    expect([draft.channel_type, draft.test_model, draft.upstreams[0]?.url]).toEqual(['openai', '', 'https://mine.test'])
   })
 
   it('of an aggregate has nothing of what its members carry', () => {

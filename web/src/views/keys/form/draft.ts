@@ -59,6 +59,17 @@ export function draftOfTemplate(name: TemplateName, taken: readonly string[]): D
   }
 }
 
+/** Goes from one template to another: what was typed stays, what stood there of the first is that of the second. */
+export function retemplate(draft: Draft, from: Draft, to: Draft): void {
+  const url = draft.upstreams[0]?.url ?? ''
+  const isUrlTyped = draft.upstreams.length > 1 || (url !== '' && url !== from.upstreams[0]?.url)
+  draft.isAggregate = to.isAggregate
+  draft.channel_type = to.channel_type
+  if (draft.name === from.name) draft.name = to.name
+  if (draft.test_model === from.test_model) draft.test_model = to.test_model
+  if (!isUrlTyped) draft.upstreams = to.upstreams
+}
+
 export function draftOfGroup(group: Group): Draft {
   const params = group.param_overrides ?? {}
   return {

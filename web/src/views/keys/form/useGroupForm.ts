@@ -5,7 +5,7 @@ import { useAction } from '@/composables/useAction'
 import { brokenRule } from '@/utils/setting'
 import type { Group } from '../useGroups'
 import { useOptions } from '../useOptions'
-import { bodyOf, changedOf, draftOfGroup, draftOfTemplate, prune, type Draft } from './draft'
+import { bodyOf, changedOf, draftOfGroup, draftOfTemplate, prune, retemplate, type Draft } from './draft'
 import { TEMPLATES, type TemplateName } from './templates'
 
 /** The form of a group that exists, or of a new one (`null`). What was typed stays when saving fails. */
@@ -19,16 +19,8 @@ export function useGroupForm(group: Group | null, taken: readonly string[]) {
 
   /** A template fills what was not typed into yet. */
   watch(template, (name, before) => {
-    const [from, to] = [draftOfTemplate(before, taken), draftOfTemplate(name, taken)]
-    const isTyped = (field: keyof Draft) => draft[field] !== from[field]
-    const kept = (['name', 'test_model'] as const).filter(isTyped)
-    const url = draft.upstreams[0]?.url
-    const isUrlTyped = url !== from.upstreams[0]?.url && url !== ''
-    draft.isAggregate = to.isAggregate
-    draft.channel_type = to.channel_type
-    if (!kept.includes('name')) draft.name = to.name
-    if (!kept.includes('test_model')) draft.test_model = to.test_model
-    if (!isUrlTyped) draft.upstreams = to.upstreams
+    const to = draftOfTemplate(name, taken)
+    retemplate(draft, draftOfTemplate(before, taken), to)
     initial.value = JSON.stringify((first = bodyOf(to).body))
   })
 
