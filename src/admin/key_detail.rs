@@ -32,13 +32,7 @@ const LAST_OUTCOMES: u32 = 20;
 pub(super) struct DetailBody<'a> {
     #[serde(flatten)]
     key: KeyBody<'a>,
-    #[serde(serialize_with = "time")]
-    #[schemars(with = "Option<Time>")]
-    resting_until: Option<Timestamp>,
     in_flight: u32,
-    weight: i32,
-    priority: i32,
-    upstream: Option<&'a str>,
     #[schemars(with = "KeySourceWord")]
     source: KeySource,
     state_reason: Option<Reason<'a>>,
@@ -147,12 +141,8 @@ fn body<'a>(
     let LiveKey { record, in_flight, away_until } = key;
     let health = &record.health;
     DetailBody {
-        key: KeyBody::from(record),
-        resting_until: *away_until,
+        key: KeyBody::from(record).resting_until(*away_until),
         in_flight: *in_flight,
-        weight: record.weight,
-        priority: record.priority,
-        upstream: record.upstream.as_deref(),
         source: record.source,
         state_reason: episode.map(Reason::from).or_else(|| reason(key, logs, now)),
         next_return: key.next_return(now),

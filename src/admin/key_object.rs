@@ -9,7 +9,7 @@ use super::openapi::types::{KeyStateWord, Time};
 /// What stands for a stored value that does not decrypt.
 const UNDECRYPTABLE: &str = "failed-to-decrypt";
 
-/// The union of what earlier programs showed of a key.
+/// The union of what earlier programs showed of a key, and what tells at a glance whether it serves.
 #[derive(JsonSchema, Serialize)]
 #[schemars(rename = "Key")]
 pub(super) struct KeyBody<'a> {
@@ -25,6 +25,15 @@ pub(super) struct KeyBody<'a> {
     consecutive_failures: i32,
     backoff_level: i32,
     last_error_message: &'a str,
+    /// Outcome class of the last failure; a rest has one too.
+    last_class: Option<&'a str>,
+    weight: i32,
+    priority: i32,
+    /// URL of the upstream that the key is bound to.
+    upstream: Option<&'a str>,
+    #[serde(serialize_with = "time")]
+    #[schemars(with = "Option<Time>")]
+    resting_until: Option<Timestamp>,
     #[serde(serialize_with = "time")]
     #[schemars(with = "Option<Time>")]
     last_used_at: Option<Timestamp>,
@@ -63,6 +72,11 @@ impl<'a> From<&'a KeyRecord> for KeyBody<'a> {
             consecutive_failures: health.consecutive_failures,
             backoff_level: health.backoff_level,
             last_error_message: health.last_error.as_deref().unwrap_or_default(),
+            last_class: health.last_class.as_deref(),
+            weight: key.weight,
+            priority: key.priority,
+            upstream: key.upstream.as_deref(),
+            resting_until: health.resting_until,
             last_used_at: key.last_used_at,
             last_failure_at: health.last_failure_at,
             last_success_at: health.last_success_at,
@@ -71,6 +85,13 @@ impl<'a> From<&'a KeyRecord> for KeyBody<'a> {
             created_at: Some(key.created_at),
             updated_at: Some(key.updated_at),
         }
+    }
+}
+
+impl KeyBody<'_> {
+    /// The same, resting until then.
+    pub(super) fn resting_until(self, resting_until: Option<Timestamp>) -> Self {
+        Self { resting_until, ..self }
     }
 }
 

@@ -7,9 +7,10 @@ use gpt_load_schema::{
     audit::Subject,
     group::{Group, GroupType},
     ids::{GroupId, KeyId},
-    key::{KeySource, KeyState},
+    key::{KeyHealth, KeyRecord, KeySource, KeyState},
     secret::Secret,
     store::{KeyFilter, KeySelector},
+    time::Timestamp,
 };
 use serde_json::json;
 
@@ -36,8 +37,20 @@ pub(super) async fn page(state: web::Data<AdminState>, params: Params) -> ApiRes
         KeyFilter { state: params.status(false)?, value: params.get("key_value").map(Secret::from), source: None };
     state.group(group).await?;
     let paging = params.paging();
-    let keys = state.store.keys_page(group, &filter, paging.stored_page(), paging.page_size.unsigned_abs()).await?;
+    let mut keys = state.store.keys_page(group, &filter, paging.stored_page(), paging.page_size.unsigned_abs()).await?;
+    show_as_now(&state, group, &mut keys.items);
     Success::data(&paging.page(keys.items.iter().map(KeyBody::from).collect(), keys.total))
+}
+
+/// The pool knows later states than the database, and which keys rest.
+fn show_as_now(state: &AdminState, group: GroupId, keys: &mut [KeyRecord]) {
+    let (route, now) = (state.route(group), Timestamp::now());
+    for key in keys {
+        match route.as_ref().and_then(|route| route.pool.key(key.id, now)) {
+            Some(live) => key.health = KeyHealth { resting_until: live.away_until, ..live.record.health },
+            None => key.health.resting_until = key.health.resting_until.filter(|until| *until > now),
+        }
+    }
 }
 
 /// `POST /api/keys/add-multiple`.

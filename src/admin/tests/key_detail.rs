@@ -55,9 +55,8 @@ async fn a_good_key_has_nothing_to_explain() {
         assert_eq!(&key[field], value, "{field} is the same as in the list");
     }
     let expected = json!({
-        "resting_until": null, "in_flight": 0, "weight": 1, "priority": 0, "upstream": null, "source": "manual",
-        "state_reason": null, "next_return": null, "next_validation_at": null, "models": [], "held": null,
-        "last_outcomes": [],
+        "in_flight": 0, "source": "manual", "state_reason": null, "next_return": null, "next_validation_at": null,
+        "models": [], "held": null, "last_outcomes": [],
     });
     for (field, value) in expected.as_object().unwrap() {
         assert_eq!(&key[field], value, "{field}");
@@ -87,6 +86,9 @@ async fn a_key_says_why_it_is_out_and_when_it_returns() {
         let reason = json!({"class": class.as_str(), "rule": "test", "message": message, "since": since});
         assert_eq!(key["state_reason"], reason, "{class}");
         assert_eq!(key["held"], Value::Null);
+        let listed = api.get(&format!("/api/keys?group_id={group}&key_value={value}")).await.data()["items"][0].clone();
+        assert_eq!((&listed["status"], &listed["last_class"]), (&json!(state), &json!(class.as_str())));
+        assert_eq!(listed["resting_until"], key["resting_until"], "{class}");
     }
 }
 

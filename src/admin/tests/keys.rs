@@ -59,6 +59,11 @@ async fn the_key_object_is_the_union() {
         "consecutive_failures",
         "backoff_level",
         "last_error_message",
+        "last_class",
+        "weight",
+        "priority",
+        "upstream",
+        "resting_until",
     ];
     expected.sort_unstable();
     assert_eq!(fields, expected);

@@ -1650,7 +1650,7 @@ export interface components {
             channel_type: string;
             path: string;
         };
-        /** @description The union of what earlier programs showed of a key. */
+        /** @description The union of what earlier programs showed of a key, and what tells at a glance whether it serves. */
         Key: {
             /** Format: int64 */
             id: number;
@@ -1669,6 +1669,16 @@ export interface components {
             /** Format: int32 */
             backoff_level: number;
             last_error_message: string;
+            /** @description Outcome class of the last failure; a rest has one too. */
+            last_class: string | null;
+            /** Format: int32 */
+            weight: number;
+            /** Format: int32 */
+            priority: number;
+            /** @description URL of the upstream that the key is bound to. */
+            upstream: string | null;
+            /** Format: date-time */
+            resting_until: string | null;
             /** Format: date-time */
             last_used_at: string | null;
             /** Format: date-time */
@@ -1719,7 +1729,7 @@ export interface components {
             /** Format: int64 */
             invalid: number;
         };
-        /** @description The union of what earlier programs showed of a key. */
+        /** @description The union of what earlier programs showed of a key, and what tells at a glance whether it serves. */
         KeyDetail: {
             /** Format: int64 */
             id: number;
@@ -1738,6 +1748,16 @@ export interface components {
             /** Format: int32 */
             backoff_level: number;
             last_error_message: string;
+            /** @description Outcome class of the last failure; a rest has one too. */
+            last_class: string | null;
+            /** Format: int32 */
+            weight: number;
+            /** Format: int32 */
+            priority: number;
+            /** @description URL of the upstream that the key is bound to. */
+            upstream: string | null;
+            /** Format: date-time */
+            resting_until: string | null;
             /** Format: date-time */
             last_used_at: string | null;
             /** Format: date-time */
@@ -1752,15 +1772,8 @@ export interface components {
             created_at: string;
             /** Format: date-time */
             updated_at: string;
-            /** Format: date-time */
-            resting_until: string | null;
             /** Format: uint32 */
             in_flight: number;
-            /** Format: int32 */
-            weight: number;
-            /** Format: int32 */
-            priority: number;
-            upstream: string | null;
             source: components["schemas"]["KeySource"];
             state_reason: components["schemas"]["KeyStateReason"] | null;
             /** Format: date-time */
