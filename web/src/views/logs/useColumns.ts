@@ -8,7 +8,7 @@ import OutcomeTag from './modules/OutcomeTag.vue'
 import type { LogRow } from './outcome'
 
 /** Below this the table scrolls sideways, in px. */
-export const WIDTH = 1140
+export const WIDTH = 1150
 
 /** The columns of the log. `open` shows the request of a row; the time is the button for the keyboard. */
 export function useColumns(open: (row: LogRow) => void) {
@@ -28,28 +28,28 @@ export function useColumns(open: (row: LogRow) => void) {
           h(TimeText, { value: row.timestamp })
         )
     },
-    { title: t('logs.outcome'), key: 'outcome_class', width: 176, render: row => h(OutcomeTag, { row }) },
-    { title: t('logs.group'), key: 'group_name', width: 132, ellipsis: { tooltip: true }, render: groupText },
-    { title: t('logs.model'), key: 'model', width: 152, ellipsis: { tooltip: true }, render: row => row.model || '–' },
+    { title: t('logs.outcome'), key: 'outcome_class', width: 190, render: row => h(OutcomeTag, { row }) },
+    { title: t('logs.group'), key: 'group_name', width: 112, ellipsis: { tooltip: true }, render: groupText },
+    { title: t('logs.model'), key: 'model', width: 140, ellipsis: { tooltip: true }, render: row => row.model || '–' },
     {
       title: t('logs.key'),
       key: 'key_value',
-      width: 120,
+      width: 116,
       render: row => (row.key_value ? h('code', { class: 'mono' }, mask(row.key_value)) : '–')
     },
-    { title: t('logs.attempt'), key: 'attempt', width: 84, render: row => attempt(row) },
+    { title: t('logs.attempt'), key: 'attempt', width: 92, render: row => attempt(row) },
     {
       title: t('logs.duration'),
       key: 'duration_ms',
-      width: 92,
+      width: 84,
       align: 'right',
       render: row => num(duration(row.duration_ms))
     },
-    { title: t('logs.tokens'), key: 'tokens', width: 104, align: 'right', render: row => num(tokens(row)) },
+    { title: t('logs.tokens'), key: 'tokens', width: 88, align: 'right', render: row => num(tokens(row)) },
     {
       title: t('logs.error'),
       key: 'error_message',
-      minWidth: 160,
+      minWidth: 150,
       ellipsis: { tooltip: true },
       render: row => row.error_message || ''
     }
