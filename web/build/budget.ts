@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Plugin, Rollup } from 'vite'
+import type { Logger, Plugin, Rollup } from 'vite'
 
 /** JavaScript that a page may load, in bytes as they travel (Brotli). */
 export interface Budget {
@@ -16,6 +16,7 @@ export interface Budget {
 /** Fails the build when a page loads more than it may. Stands behind `compress`, whose files it measures. */
 export function budget(budgets: Budget[]): Plugin {
   let folder = ''
+  let logger: Logger | undefined
   let chunks: Rollup.OutputChunk[] = []
 
   function bytesOf(name: string): number {
@@ -28,6 +29,7 @@ export function budget(budgets: Budget[]): Plugin {
     apply: 'build',
     configResolved: config => {
       folder = config.build.outDir
+      logger = config.logger
     },
     writeBundle(_options, bundle) {
       chunks = Object.values(bundle).filter(file => file.type === 'chunk') as Rollup.OutputChunk[]
@@ -38,7 +40,7 @@ export function budget(budgets: Budget[]): Plugin {
         const total = [...loaded].reduce((sum, file) => sum + bytesOf(file), 0)
         const told = `${name}: ${(total / 1000).toFixed(1)} kB of JavaScript, at most ${bytes / 1000} kB`
         if (total > bytes) throw new Error(told)
-        console.info(told)
+        logger?.info(told)
       }
     }
   }

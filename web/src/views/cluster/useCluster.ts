@@ -1,20 +1,26 @@
 import { computed } from 'vue'
 import { api, whole } from '@/api/client'
 import { getCluster } from '@/api/pending'
+import { usePolling } from '@/composables/usePolling'
 import { useResource } from '@/composables/useResource'
 
-/** Nodes tell of themselves every few seconds. */
+/** Nodes tell of themselves every few seconds, without an event. */
 const POLL_MS = 5000
 
 /** The nodes, or the only one where there is no cluster. */
 export function useCluster() {
+  /** A node that has no such route gets none while this page is open. */
+  let isMissing = false
   const cluster = useResource(
     async signal => {
-      const [known, health] = await Promise.all([getCluster(signal), whole(api.GET('/health', { signal }))])
+      const ask = isMissing ? Promise.resolve(null) : getCluster(signal)
+      const [known, health] = await Promise.all([ask, whole(api.GET('/health', { signal }))])
+      isMissing = known === null
       return { known, health }
     },
-    { live: ['cluster'], pollMs: POLL_MS }
+    { live: ['cluster'], pollMs: 0 }
   )
+  usePolling(cluster.refresh, POLL_MS)
   const nodes = computed(() => cluster.data.value?.known?.nodes ?? [])
   /** Where nobody else could be seen there is nothing to list. */
   const isAlone = computed(() => cluster.data.value?.known === null || nodes.value.length === 0)

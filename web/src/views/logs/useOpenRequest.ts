@@ -13,7 +13,7 @@ export function useOpenRequest() {
   }
 
   function close() {
-    void router.replace({ query: { ...route.query, request: undefined } })
+    return router.replace({ query: { ...route.query, request: undefined } })
   }
 
   return { id, open, close }

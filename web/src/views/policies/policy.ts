@@ -77,14 +77,18 @@ export function newDraft(): Draft {
   return { name: '', description: '', type: 'retry', priority: 0, is_active: true, config: emptyConfig('retry') }
 }
 
+/** Something to begin with that the server takes. */
+export function newCondition(): Schemas['PolicyCondition'] {
+  return { type: 'status_code', operator: 'equals', value: '429' }
+}
+
 /** A rule that is asked after all others. */
 export function newRule(type: PolicyType, others: Rule[]): Rule & { action: Action } {
   const priority = others.length === 0 ? 1 : Math.max(...others.map(rule => rule.priority ?? 0)) + 1
-  const condition: Schemas['PolicyCondition'] = { type: 'status_code', operator: 'equals', value: '429' }
   return {
     name: '',
     priority,
-    conditions: [condition],
+    conditions: [newCondition()],
     action: type === 'retry' ? 'retry' : 'rest',
     ...firstMembers(type)
   }
