@@ -14,7 +14,7 @@ const CHART = /src\/components\/chart\/echarts\.ts$/
 
 /** The dashboard is what everyone loads first; its chart comes when the rest is on the screen. */
 const BUDGETS = [
-  { name: 'dashboard until it is on the screen', modules: DASHBOARD, either: LANGUAGE, bytes: 215_000 },
+  { name: 'dashboard until it is on the screen', modules: DASHBOARD, either: LANGUAGE, bytes: 220_000 },
   { name: 'dashboard with its chart', modules: [...DASHBOARD, CHART], either: LANGUAGE, bytes: 350_000 }
 ]
 
