@@ -6,11 +6,13 @@ ARGS ?=
 PROGRAMS = $(or $(CARGO_TARGET_DIR),target)/release
 NPM ?= npm
 DOUBLE_ADDR ?= 127.0.0.1:4010
+IMAGE ?= gpt-load
 # The command line for a running node: what is built already, else a debug build.
 GPT_LOAD = $(or $(wildcard $(PROGRAMS)/gpt-load),$(CARGO) run --locked --bin gpt-load --)
 
 .DEFAULT_GOAL := help
 .PHONY: help run try double build web dev test sdk-test api-test lint lint-web fmt bench bench-selection soak fuzz clean \
+        helm-test docs-test docker-build docker-run dockerfile-test \
         docs health stats blacklist reset-keys validate-keys migrate-keys
 
 help: ## List the targets
@@ -70,7 +72,7 @@ lint: ## Check format, lints, licences and shell scripts
 	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny --locked check licenses bans sources; \
 	else echo "lint: licences not checked, cargo-deny is not installed (cargo install cargo-deny)"; fi
-	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run tests/*.sh tests/sdk/*.sh; \
+	@if command -v shellcheck >/dev/null; then shellcheck -x .ci/run tests/*.sh tests/sdk/*.sh docs/docker/*.sh; \
 	else echo "lint: shell scripts not checked, shellcheck is not installed"; fi
 	@if command -v $(firstword $(NPM)) >/dev/null; then $(MAKE) --no-print-directory lint-web; \
 	else echo "lint: the web UI not checked, Node.js is not installed"; fi
@@ -99,8 +101,27 @@ fuzz: ## Fuzz whatever parses outside input, a minute per target (nightly toolch
 	@for target in $$($(CARGO) +nightly fuzz list); do \
 	  $(CARGO) +nightly fuzz run $$target -- -max_total_time=60 || exit 1; done
 
-docs: ## Write the generated documents again (configuration, docs/openapi.json) and build the code's own
+helm-test: ## Lint the chart, render it for many values and check what comes out (helm, else go; python3)
+	tests/helm.sh $(or $(CARGO_TARGET_DIR),target)/tools
+
+docker-build: ## Build the container image IMAGE (gpt-load) with docker
+	docker build --tag $(IMAGE) $(ARGS) .
+
+docker-run: ## Run the image IMAGE at PORT (3001), its data in ./data
+	docker run --rm --init --name gpt-load --publish $(or $(PORT),3001):3001 --volume "$(CURDIR)/data:/app/data" \
+	  --read-only --tmpfs /tmp $(ARGS) $(IMAGE)
+
+dockerfile-test: ## Check Dockerfile, compose file and entrypoint without an engine (root; ARGS=--build runs all steps too)
+	$(CARGO) build --locked --bin gpt-load
+	tests/dockerfile.sh $(or $(CARGO_TARGET_DIR),target)/tools $(or $(CARGO_TARGET_DIR),target)/debug/gpt-load $(ARGS)
+
+docs-test: ## Check the documents: links, the commands that they name, the shell blocks run against a node (python3)
+	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
+	tests/docs.sh $(or $(CARGO_TARGET_DIR),target)/debug $(ARGS)
+
+docs: ## Write the generated documents again (configuration, docs/openapi.json, routes) and build the code's own
 	$(CARGO) run --locked --bin gpt-load -- config --write-docs
+	python3 tests/docs/routes.py
 	$(CARGO) doc --locked --workspace --no-deps
 
 clean: ## Remove what was built; data/ stays

@@ -72,6 +72,17 @@ impl Conditions {
         }
     }
 
+    /// What is left to be asked of the rows of the driving index. A condition that they all meet makes a planner expect fewer.
+    pub(super) fn beside_driver(&self) -> Self {
+        let mut rest = self.clone();
+        match self.driver() {
+            Driver::Group(_) => rest.groups = None,
+            Driver::Parent(_) => rest.parents = None,
+            Driver::Time | Driver::Key(_) => {}
+        }
+        rest
+    }
+
     /// How many rows of the driving index are looked at; `None` = all, because every one of them meets the conditions.
     pub(super) fn searched(&self) -> Option<i64> {
         let driver = self.driver();
@@ -170,7 +181,7 @@ macro_rules! driven {
 macro_rules! matching {
     ($conditions:expr) => {{
         let conditions: &Conditions = $conditions;
-        narrowed!(driven!(conditions.driver(), conditions.from, conditions.until), conditions)
+        narrowed!(driven!(conditions.driver(), conditions.from, conditions.until), &conditions.beside_driver())
     }};
 }
 
