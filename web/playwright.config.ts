@@ -13,6 +13,11 @@ export default defineConfig({
   workers: 2,
   timeout: 60_000,
   expect: { timeout: 15_000 },
+  // What is timed has the machine to itself.
+  projects: [
+    { name: 'timed', testMatch: 'size.spec.ts' },
+    { name: 'pages', testIgnore: 'size.spec.ts', dependencies: ['timed'] }
+  ],
   reporter: [['list'], ['html', { outputFolder: `${E2E_RESULTS}/report`, open: 'never' }]],
   use: {
     browserName: 'chromium',

@@ -36,7 +36,7 @@ test('a key that goes out changes on the screen within a second and tells why', 
   const message = 'Your account is deactivated, says the double'
   const { id } = await own.group('watched', { proxy_keys: PROXY_KEY, config: { max_retries: 0 } })
   await own.addKeys(id, [key, 'sk-never-printed-stays-0001', 'sk-never-printed-stays-0002'])
-  await script(key, { status: 429, message, 'retry-after': '900' })
+  await script(key, { status: 429, code: 'insufficient_quota', message })
   await remember(page, { key: own.key })
   await page.goto(`${own.url}/keys?groupId=${id}`)
   await settle(page)
@@ -66,5 +66,5 @@ test('a key that goes out changes on the screen within a second and tells why', 
   await disabled.getByTitle(t('keys.details')).click()
   const why = page.getByRole('region', { name: t('keys.why.title') })
   await expect(why).toContainText(message)
-  await expect(why).toContainText(t('classes.rate_limited'))
+  await expect(why).toContainText(t('classes.quota_exhausted'))
 })

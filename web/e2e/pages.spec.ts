@@ -9,6 +9,8 @@ import { LANGUAGES, texts } from './support/texts.ts'
 
 const THEMES = ['light', 'dark'] as const
 const WIDTHS = [390, 1440] as const
+/** For all of them, on a machine that has other things to do as well. */
+const PAGES_MS = 300_000
 const RESULTS = process.env.E2E_RESULTS ?? '../target/e2e'
 /** Roles, names and colours do not depend on the language; layout does, and so do texts. */
 const AXE_LANGUAGE = 'en-US'
@@ -29,6 +31,7 @@ for (const language of LANGUAGES) {
         })
 
         test('pages', async ({ page, seed }) => {
+          test.setTimeout(PAGES_MS)
           await remember(page, { key: seed.key, language, theme })
           const t = texts(language)
           for (const place of PLACES) {
@@ -47,6 +50,7 @@ for (const language of LANGUAGES) {
 }
 
 test('a viewer sees every page and no button that would be refused', async ({ page, seed }) => {
+  test.setTimeout(PAGES_MS)
   await remember(page, { key: seed.viewer })
   const t = texts('en-US')
   for (const { name, path } of PLACES.filter(place => !place.open && place.name !== 'tokens')) {

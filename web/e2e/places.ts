@@ -34,7 +34,7 @@ export const PLACES: Place[] = [
     async open(page, t) {
       await page.getByRole('button', { name: t('keys.add'), exact: true }).click()
       await page.getByLabel(t('keysImport.text'), { exact: true }).fill('sk-one\nsk-two\nsk-two')
-      await expect(page.getByText(t('keysImport.found', { n: 2 }))).toBeVisible()
+      await expect(page.getByText(t('keysImport.found', { n: 3 }))).toBeVisible()
     }
   },
   {

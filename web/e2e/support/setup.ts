@@ -70,7 +70,7 @@ export default async function setup(): Promise<void> {
       rules: [
         {
           name: 'overloaded',
-          conditions: [{ type: 'status_code', operator: 'in', value: [503, 529] }],
+          conditions: [{ type: 'status_code', operator: 'in', values: ['503', '529'] }],
           action: 'rest',
           duration: '2m'
         }

@@ -23,9 +23,11 @@ interface Fixtures {
 
 export const test = base.extend<Fixtures>({
   seed: async ({}, use) => use(JSON.parse(process.env.SEED ?? '{}') as Seed),
-  own: async ({}, use) => {
+  own: async ({ page }, use) => {
     const node = await OwnNode.make()
     await use(node)
+    // A page whose server ends complains.
+    await page.close()
     await node.remove()
   },
   complaints: [
