@@ -1,13 +1,6 @@
-import { dateEnUS, dateJaJP, dateZhCN, enUS, jaJP, zhCN } from 'naive-ui'
 import { computed } from 'vue'
-import { i18n, setLocale as load, type Locale } from '@/locales'
+import { i18n, naiveTexts, setLocale as load, type Locale } from '@/locales'
 import { store } from '@/utils/storage'
-
-const NAIVE = {
-  'zh-CN': { locale: zhCN, date: dateZhCN },
-  'en-US': { locale: enUS, date: dateEnUS },
-  'ja-JP': { locale: jaJP, date: dateJaJP }
-}
 
 /** The language: what is in force, and how to change it. */
 export function useLocale() {
@@ -19,7 +12,7 @@ export function useLocale() {
   return {
     locale,
     setLocale,
-    naiveLocale: computed(() => NAIVE[locale.value].locale),
-    naiveDate: computed(() => NAIVE[locale.value].date)
+    naiveLocale: computed(() => naiveTexts.value?.locale),
+    naiveDate: computed(() => naiveTexts.value?.date)
   }
 }

@@ -3,7 +3,14 @@ import { computed, reactive, watch, type WatchSource } from 'vue'
 /** A page of a list, as the API answers it. */
 export interface Page<T> {
   items: T[]
-  pagination: { page: number; page_size: number; total_items: number; total_pages: number }
+  pagination: {
+    page: number
+    page_size: number
+    total_items: number
+    total_pages: number
+    /** Whether there are so many that they were not counted one by one. */
+    total_is_estimate?: boolean
+  }
 }
 
 /**

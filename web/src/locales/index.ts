@@ -1,3 +1,5 @@
+import type { NDateLocale, NLocale } from 'naive-ui'
+import { shallowRef } from 'vue'
 import { createI18n } from 'vue-i18n'
 import { store } from '@/utils/storage'
 
@@ -7,13 +9,22 @@ export type Locale = (typeof LOCALES)[number]
 /** Names of the languages in themselves. */
 export const LOCALE_NAMES: Record<Locale, string> = { 'zh-CN': '简体中文', 'en-US': 'English', 'ja-JP': '日本語' }
 
-const loaders: Record<Locale, () => Promise<{ default: Record<string, unknown> }>> = {
+/** The words and dates of the components. */
+export interface NaiveTexts {
+  locale: NLocale
+  date: NDateLocale
+}
+
+const loaders: Record<Locale, () => Promise<{ default: Record<string, unknown>; naive: NaiveTexts }>> = {
   'zh-CN': () => import('./zh-CN'),
   'en-US': () => import('./en-US'),
   'ja-JP': () => import('./ja-JP')
 }
 
 export const i18n = createI18n({ legacy: false, locale: 'en-US', fallbackLocale: 'en-US', messages: {} })
+
+/** Those of the language in force. */
+export const naiveTexts = shallowRef<NaiveTexts>()
 
 /** What was chosen, else what the browser prefers, else English. */
 export function preferredLocale(): Locale {
@@ -28,10 +39,9 @@ export function preferredLocale(): Locale {
 
 /** Loads a language's texts, which are a chunk of their own, and switches to it. */
 export async function setLocale(locale: Locale): Promise<void> {
-  if (!i18n.global.availableLocales.includes(locale as never)) {
-    const { default: messages } = await loaders[locale]()
-    i18n.global.setLocaleMessage(locale, messages as never)
-  }
+  const { default: messages, naive } = await loaders[locale]()
+  if (!i18n.global.availableLocales.includes(locale as never)) i18n.global.setLocaleMessage(locale, messages as never)
+  naiveTexts.value = naive
   i18n.global.locale.value = locale
   document.documentElement.lang = locale
 }

@@ -1,6 +1,5 @@
 import type { EChartsCoreOption } from 'echarts/core'
 import { computed, type Ref } from 'vue'
-import { useI18n } from 'vue-i18n'
 import { api, unwrap } from '@/api/client'
 import { useFormat } from '@/composables/useFormat'
 import { useResource } from '@/composables/useResource'
@@ -9,7 +8,6 @@ import { FONT } from '@/theme/tokens'
 
 /** Requests per hour of the last 24, of one group or all. */
 export function useTraffic(group: Ref<number | null>) {
-  const { t } = useI18n()
   const { number, compact, hour, exactTime } = useFormat()
   const { tokens } = useTheme()
 
@@ -45,18 +43,6 @@ export function useTraffic(group: Ref<number | null>) {
     return {
       animationDuration: 250,
       grid: { left: 4, right: 4, top: 12, bottom: 0, containLabel: true },
-      tooltip: {
-        trigger: 'axis',
-        // Drawn on the canvas: HTML with style attributes is what the Content-Security-Policy forbids.
-        renderMode: 'richText',
-        axisPointer: { type: 'shadow', z: -1, shadowStyle: { color: c.hover, opacity: 0.6 } },
-        backgroundColor: c.surface,
-        borderColor: c.borderStrong,
-        borderWidth: 1,
-        padding: [8, 10],
-        textStyle: { color: c.text, fontFamily: FONT, fontSize: 12, lineHeight: 18 },
-        formatter: (points: { dataIndex: number }[]) => tip(points[0]?.dataIndex ?? 0)
-      },
       xAxis: {
         type: 'category',
         data: series.value.labels.map(hour),
@@ -77,12 +63,6 @@ export function useTraffic(group: Ref<number | null>) {
       ]
     }
   })
-
-  function tip(index: number): string {
-    const row = rows.value[index]
-    if (!row) return ''
-    return `${row.hour}\n${t('dashboard.succeeded')}  ${row.successes}\n${t('dashboard.failed')}  ${row.failures}`
-  }
 
   return { chart, rows, totals, options }
 }
