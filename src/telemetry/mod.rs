@@ -2,6 +2,7 @@
 
 pub mod access;
 mod lines;
+pub mod metrics;
 
 use std::{
     io::{self, IsTerminal},

@@ -1,0 +1,3 @@
+//! Metrics of a node, as Prometheus reads them.
+
+pub mod declared;
