@@ -50,7 +50,8 @@ fn write_docs(root: &Path) -> Result<Report, CliError> {
     std::fs::write(root.join(openapi::FILE), openapi::text()).map_err(failed)?;
     std::fs::write(root.join(metrics::docs::FILE), metrics::docs::text()).map_err(failed)?;
     let configuration = docs::files();
-    let paths: Vec<&str> = configuration.iter().map(|(path, _)| *path).chain([openapi::FILE, metrics::docs::FILE]).collect();
+    let paths: Vec<&str> =
+        configuration.iter().map(|(path, _)| *path).chain([openapi::FILE, metrics::docs::FILE]).collect();
     Ok(Report::success(format!("written: {}", paths.join(", ")), json!({ "written": paths })))
 }
 

@@ -171,7 +171,13 @@ impl Table {
             global_keys: ProxyKeys::default(),
             settings: Arc::new(Settings::defaults()),
         };
-        Self { routes: ArcSwap::from_pointee(routes), published: Arc::default(), metrics, environment, allow_link_local }
+        Self {
+            routes: ArcSwap::from_pointee(routes),
+            published: Arc::default(),
+            metrics,
+            environment,
+            allow_link_local,
+        }
     }
 
     /// The routes of now; a request keeps what it started with.

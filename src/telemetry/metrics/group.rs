@@ -15,9 +15,7 @@ use prometheus::{Histogram, HistogramOpts};
 
 use super::{
     Refusals,
-    declared::{
-        ATTEMPTS, FIRST_BYTE, GATEWAY_DURATION, Metric, REQUEST_DURATION, REQUESTS, TOKENS, UPSTREAM_DURATION,
-    },
+    declared::{ATTEMPTS, FIRST_BYTE, GATEWAY_DURATION, Metric, REQUEST_DURATION, REQUESTS, TOKENS, UPSTREAM_DURATION},
     labels::{ModelNames, STATUS_LABELS, status_label, status_position},
     page::Page,
 };

@@ -23,14 +23,14 @@ use std::{
 use gpt_load_schema::log::TokenUsage;
 use parking_lot::Mutex;
 
+use self::{
+    declared::{REFUSALS, SPANS_DROPPED, SPANS_EXPORTED},
+    labels::ModelNames,
+};
 pub use self::{
     group::{Ended, GroupMetrics},
     node::{show_node, show_runtime},
     page::{CONTENT_TYPE, Page},
-};
-use self::{
-    declared::{REFUSALS, SPANS_DROPPED, SPANS_EXPORTED},
-    labels::ModelNames,
 };
 
 /// What a node counts that belongs to no group; one per node.

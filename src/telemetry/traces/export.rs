@@ -4,9 +4,7 @@ use std::{collections::HashMap, fmt::Display};
 
 use hyper_rustls::HttpsConnectorBuilder;
 use opentelemetry_http::hyper::HyperClient;
-use opentelemetry_otlp::{
-    Protocol as OtlpProtocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig,
-};
+use opentelemetry_otlp::{Protocol as OtlpProtocol, SpanExporter, WithExportConfig, WithHttpConfig, WithTonicConfig};
 use rustls::ClientConfig;
 use tonic::{
     metadata::{MetadataKey, MetadataMap, MetadataValue},
@@ -27,8 +25,7 @@ pub(super) fn exporter(settings: &TraceSettings, tls: ClientConfig) -> Result<Sp
 }
 
 fn grpc(settings: &TraceSettings, tls: ClientConfig) -> Result<SpanExporter, TraceError> {
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http2().build();
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_http2().build();
     let endpoint = Endpoint::from_shared(settings.endpoint.clone()).map_err(unusable)?;
     let channel = endpoint.timeout(settings.timeout).connect_with_connector_lazy(connector);
     SpanExporter::builder()
@@ -41,8 +38,7 @@ fn grpc(settings: &TraceSettings, tls: ClientConfig) -> Result<SpanExporter, Tra
 }
 
 fn http(settings: &TraceSettings, tls: ClientConfig) -> Result<SpanExporter, TraceError> {
-    let connector =
-        HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().build();
+    let connector = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http().enable_all_versions().build();
     SpanExporter::builder()
         .with_http()
         .with_http_client(HyperClient::new(connector, settings.timeout, None))

@@ -64,7 +64,11 @@ impl Traces {
     ///
     /// # Errors
     /// When the settings cannot be used, or there is no thread.
-    pub fn start(settings: &TraceSettings, tls: ClientConfig, counts: Arc<SpanCounts>) -> Result<Arc<Self>, TraceError> {
+    pub fn start(
+        settings: &TraceSettings,
+        tls: ClientConfig,
+        counts: Arc<SpanCounts>,
+    ) -> Result<Arc<Self>, TraceError> {
         let queue = queue::start(settings, tls, counts)?;
         let provider = SdkTracerProvider::builder()
             .with_sampler(settings.sampler()?)

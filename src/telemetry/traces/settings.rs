@@ -189,8 +189,7 @@ mod tests {
     #[test]
     fn every_sampler_of_the_standard_is_known() {
         let of = |name: &str, argument: &str| {
-            let environment =
-                [ENDPOINT, ("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", argument)];
+            let environment = [ENDPOINT, ("OTEL_TRACES_SAMPLER", name), ("OTEL_TRACES_SAMPLER_ARG", argument)];
             format!("{:?}", settings(&environment).expect("on").sampler().expect("known"))
         };
         for (name, argument, expected) in [

@@ -18,6 +18,22 @@ async fn api(program: &Program, method: &str, path: &str, body: Value) -> Value 
     answer.json()["data"].take()
 }
 
+/// The rows of a request, once they are in the database.
+async fn stored_rows(program: &Program, id: &str) -> Value {
+    let request = Request::new("GET", &format!("/api/logs/{id}/attempts")).key(AUTH_KEY);
+    let storing = async {
+        loop {
+            let answer = program.send(&request).await;
+            if answer.head.status == 200 {
+                return answer.json()["data"].take();
+            }
+            assert_eq!(answer.head.status, 404);
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, storing).await.expect("rows")
+}
+
 /// The one access line of the data path that was printed.
 async fn access_line(folder: &std::path::Path) -> Value {
     let printed = async {
@@ -108,7 +124,7 @@ async fn one_request_is_told_alike_everywhere() {
     let line = access_line(folder.path()).await;
     assert_eq!((line["id"].as_str(), line["class"].as_str()), (Some(id.as_str()), Some("success")));
     assert_eq!((&line["attempts"], &line["status"]), (&json!(2), &json!(200)));
-    let row = api(&program, "GET", &format!("/api/logs/{id}/attempts"), Value::Null).await.to_string();
+    let row = stored_rows(&program, &id).await.to_string();
     assert!(row.contains(&id) && row.contains("\"upstream_fault\"") && row.contains("\"success\""), "{row}");
     let page = program.send(&Request::new("GET", "/metrics").key(AUTH_KEY)).await;
     let page = String::from_utf8(page.body().to_vec()).unwrap();
