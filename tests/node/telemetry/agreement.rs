@@ -18,20 +18,36 @@ async fn api(program: &Program, method: &str, path: &str, body: Value) -> Value 
     answer.json()["data"].take()
 }
 
-/// The rows of a request, once they are in the database.
+/// Both rows of a request, once they are in the database.
 async fn stored_rows(program: &Program, id: &str) -> Value {
     let request = Request::new("GET", &format!("/api/logs/{id}/attempts")).key(AUTH_KEY);
     let storing = async {
         loop {
             let answer = program.send(&request).await;
-            if answer.head.status == 200 {
-                return answer.json()["data"].take();
+            let mut rows = answer.json();
+            if rows["data"]["attempts"].as_array().is_some_and(|attempts| attempts.len() == 2) {
+                return rows["data"].take();
             }
-            assert_eq!(answer.head.status, 404);
+            assert!([200, 404].contains(&answer.head.status), "{rows}");
             tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(PATIENCE, storing).await.expect("rows")
+}
+
+/// `/metrics`, once the node knows that its spans have arrived.
+async fn page(program: &Program) -> String {
+    let asking = async {
+        loop {
+            let answer = program.send(&Request::new("GET", "/metrics").key(AUTH_KEY)).await;
+            let page = String::from_utf8(answer.body().to_vec()).unwrap();
+            if value(&page, "gpt_load_spans_exported_total") == Some(3.0) {
+                return page;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asking).await.expect("the spans are counted")
 }
 
 /// The one access line of the data path that was printed.
@@ -126,8 +142,7 @@ async fn one_request_is_told_alike_everywhere() {
     assert_eq!((&line["attempts"], &line["status"]), (&json!(2), &json!(200)));
     let row = stored_rows(&program, &id).await.to_string();
     assert!(row.contains(&id) && row.contains("\"upstream_fault\"") && row.contains("\"success\""), "{row}");
-    let page = program.send(&Request::new("GET", "/metrics").key(AUTH_KEY)).await;
-    let page = String::from_utf8(page.body().to_vec()).unwrap();
+    let page = page(&program).await;
     for (kind, attribute, member, field) in [
         ("input", "gen_ai.usage.input_tokens", "prompt_tokens", "input_tokens"),
         ("output", "gen_ai.usage.output_tokens", "completion_tokens", "output_tokens"),

@@ -17,6 +17,10 @@ use opentelemetry_proto::tonic::{
     trace::v1::Span as OtlpSpan,
 };
 use prost::Message;
+use rustls::ServerConfig;
+use rustls_pki_types::PrivatePkcs8KeyDer;
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
 use tonic::{Request, Response, Status, transport::server::TcpIncoming};
 
 use crate::support::PATIENCE;
@@ -88,6 +92,30 @@ impl Collector {
         let service = TraceServiceServer::new(collector.clone());
         tokio::spawn(tonic::transport::Server::builder().add_service(service).serve_with_incoming(incoming));
         collector
+    }
+
+    /// The same at an address behind TLS, and the certificate (PEM) that it shows.
+    pub(crate) async fn behind_tls(&self, protocol: &[u8]) -> (String, String) {
+        let made = rcgen::generate_simple_self_signed(vec!["localhost".to_owned()]).unwrap();
+        let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let mut config =
+            config.with_no_client_auth().with_single_cert(vec![made.cert.der().clone()], key.into()).unwrap();
+        config.alpn_protocols = vec![protocol.to_vec()];
+        let (acceptor, plain) = (TlsAcceptor::from(Arc::new(config)), self.address);
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("https://localhost:{}", listener.local_addr().unwrap().port());
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let acceptor = acceptor.clone();
+                tokio::spawn(async move {
+                    let mut stream = acceptor.accept(stream).await?;
+                    tokio::io::copy_bidirectional(&mut stream, &mut TcpStream::connect(plain).await?).await
+                });
+            }
+        });
+        (url, made.cert.pem())
     }
 
     pub(crate) fn url(&self) -> String {

@@ -43,6 +43,27 @@ async fn spans_travel_over_grpc_as_well() {
 }
 
 #[actix_web::test]
+async fn a_collector_behind_tls_is_trusted_by_the_extra_certificates() {
+    for (protocol, alpn, collector) in
+        [("grpc", "h2", Collector::over_grpc()), ("http/protobuf", "http/1.1", Collector::over_http())]
+    {
+        let (url, certificate) = collector.behind_tls(alpn.as_bytes()).await;
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, certificate).unwrap();
+        let file = file.display().to_string();
+        let of = [("OTEL_EXPORTER_OTLP_PROTOCOL", protocol), ("EXTRA_CA_FILE", &file)];
+        let (trusting, wary) = (tracing(&url, &of).await, tracing(&url, &of[..1]).await);
+        for gateway in [&wary, &trusting] {
+            assert_eq!(gateway.send(&Request::chat(false)).await.head.status, 200);
+        }
+        collector.spans(2).await;
+        wary.metrics_until(|page| value(page, "gpt_load_spans_dropped_total") == Some(2.0)).await;
+        trusting.metrics_until(|page| value(page, "gpt_load_spans_exported_total") == Some(2.0)).await;
+    }
+}
+
+#[actix_web::test]
 async fn what_is_refused_is_a_span_with_the_reason() {
     let collector = Collector::over_http();
     let gateway = tracing(&collector.url(), &[]).await;
