@@ -26,13 +26,17 @@ use tokio::{sync::mpsc, task::JoinHandle, time::interval};
 use zeroize::Zeroizing;
 
 use crate::{
-    admin::{AdminState, AppFacts},
+    admin::{AdminState, AppFacts, MetricsAccess, MetricsPage},
     config::{Change, Config, ConfiguredSettings, JournalFsync, Loaded, Reloader, SharedConfig, process_environment},
     policy::limiter::MemoryLimiter,
     proxy::{limit::ConcurrencyLimit, state::ProxyState, table::Table},
     server::{self, ServerOptions, cors::Cors, tls::CertificateFiles},
     setup::{first_start, greeting::Greeting, management_key, management_key::Origin, one_file::OneFile},
-    telemetry::Telemetry,
+    telemetry::{
+        Telemetry,
+        metrics::{Metrics, Page, show_node, show_runtime},
+        traces::{TraceSettings, Traces},
+    },
     upstream::{Clients, ProxyEnv, Tls},
     validation::ThreadedProber,
 };
@@ -50,6 +54,7 @@ pub struct Node {
     serving: JoinHandle<std::io::Result<()>>,
     background: Vec<JoinHandle<()>>,
     runtime: Runtime,
+    traces: Option<Arc<Traces>>,
     store: Store,
     config: SharedConfig,
     concurrency: ConcurrencyLimit,
@@ -85,7 +90,9 @@ impl Node {
         let store = Store::open_changing(place, current, previous).await?;
         let management_key = management_key::obtain(config.auth_key.as_ref(), &config.data_dir)?;
         let shared = SharedConfig::new(config.clone());
-        let table = Arc::new(Table::new(outbound_proxies, config.allow_link_local_upstreams));
+        let metrics = Arc::<Metrics>::default();
+        let traces = traces(config, &outbound_tls, &metrics)?;
+        let table = Arc::new(Table::new(Arc::clone(&metrics), outbound_proxies, config.allow_link_local_upstreams));
         let settings: Arc<dyn SettingsSource> = Arc::new(ConfiguredSettings::new(shared.clone()));
         let journal = journal(config).await?;
         let runtime =
@@ -125,6 +132,8 @@ impl Node {
             limiter: Arc::new(MemoryLimiter::default()),
             config: shared.clone(),
             open_set_up,
+            metrics,
+            traces: traces.clone(),
             base_path: config.base_path.trim_end_matches('/').to_owned(),
         });
         let facts = AppFacts {
@@ -139,7 +148,8 @@ impl Node {
         let admin = AdminState::new(store.clone(), runtime.clone(), settings, published, &management_key.secret, facts)
             .with_upstreams(Box::new(move |group| seen.upstream_states(group)))
             .with_request_limit(Box::new(move || limits.load().max_request_bytes))
-            .with_encryption_key(config.encryption_key.as_ref());
+            .with_encryption_key(config.encryption_key.as_ref())
+            .with_metrics(metrics_page(&state, &shared));
         let admin = web::Data::new(admin);
         if let Some(files) = &tls {
             background.push(tokio::spawn(follow_certificates(Arc::clone(files))));
@@ -156,6 +166,7 @@ impl Node {
             serving,
             background,
             runtime,
+            traces,
             store,
             config: shared,
             concurrency,
@@ -227,6 +238,9 @@ impl Node {
             task.abort();
         }
         self.runtime.stop().await;
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
     }
 }
 
@@ -295,6 +309,33 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
             std::future::pending::<()>().await;
         }
     })
+}
+
+/// Traces, when a collector is configured.
+fn traces(config: &Config, tls: &Tls, metrics: &Metrics) -> anyhow::Result<Option<Arc<Traces>>> {
+    let Some(settings) = TraceSettings::of(config) else { return Ok(None) };
+    let traces = Traces::start(&settings, tls.plain(), metrics.spans())?;
+    tracing::info!(endpoint = settings.endpoint, "requests are traced");
+    Ok(Some(traces))
+}
+
+/// `/metrics`, and who may see it.
+fn metrics_page(state: &Arc<ProxyState>, config: &SharedConfig) -> MetricsPage {
+    let (state, config) = (Arc::clone(state), config.clone());
+    MetricsPage {
+        text: Arc::new(move || {
+            let mut page = Page::default();
+            state.metrics.show(&mut page);
+            state.show(&mut page);
+            show_runtime(&state.runtime, &mut page);
+            show_node(&mut page);
+            page.text()
+        }),
+        access: Box::new(move || {
+            let config = config.load();
+            MetricsAccess { is_public: config.metrics_public, token: config.metrics_token.clone() }
+        }),
+    }
 }
 
 fn refuse_what_is_not_built(config: &Config) -> anyhow::Result<()> {

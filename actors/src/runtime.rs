@@ -11,7 +11,10 @@ use std::{
 
 use actix::System;
 use actix_rt::{Arbiter, ArbiterHandle};
-use gpt_load_cluster::lease::{Lease, LocalLease};
+use gpt_load_cluster::{
+    Epoch,
+    lease::{Lease, LocalLease},
+};
 use gpt_load_schema::{
     audit::Actor,
     ids::GroupId,
@@ -280,6 +283,11 @@ impl Runtime {
     #[cfg(test)]
     pub(crate) fn directory(&self) -> &Directory {
         &self.inner.directory
+    }
+
+    /// The term in which this node leads, as far as it knows; `None` when it does not.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.inner.lease.current()
     }
 
     /// What the journal holds and what it lost.

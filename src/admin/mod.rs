@@ -1,7 +1,7 @@
 //! The management API.
 //!
 //! `groups`, `policies`, `keys`, `key_detail`, `key_export`, `key_tests`, `pool`, `validation`, `tasks`, `settings`,
-//! `health`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard*` and `group_stats`
+//! `health`, `metrics`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard*` and `group_stats`
 //! show what was, `events` what happens, `sub_groups`, `copy` and `key_notes` change a little, `integration` answers holders of proxy keys.
 //! `tokens` and `audit` are about who may do what, and who did. `endpoint`, [`auth`] and `caller` stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
 //! `messages` hold what people read. [`openapi`] describes all of it.
@@ -45,6 +45,7 @@ mod log_object;
 mod login;
 mod logs;
 mod messages;
+mod metrics;
 pub mod openapi;
 mod policies;
 mod policies_dry_run;
@@ -72,6 +73,7 @@ use self::{endpoint::Endpoint, error::ApiError};
 pub use self::{
     headers::security_headers,
     integration::is_group_form,
+    metrics::{MetricsAccess, MetricsPage},
     state::{AdminState, AppFacts, RequestLimit, UpstreamStates},
 };
 
@@ -83,6 +85,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(Endpoint::at("/health").get(health::health).open())
         .service(Endpoint::at("/health/live").get(health::live).open())
         .service(Endpoint::at("/health/ready").get(health::ready).open())
+        .service(Endpoint::at("/metrics").get(metrics::show).open())
         .service(Endpoint::at("/stats").get(legacy::stats).guarded())
         .service(Endpoint::at("/blacklist").get(legacy::blacklist).guarded())
         .service(Endpoint::at("/reset-keys").get(legacy::reset_keys).admin())

@@ -34,6 +34,7 @@ use super::{
     error::{ApiError, ErrorCode},
     failure_notes::FailureNotes,
     messages,
+    metrics::MetricsPage,
     secret_strength::{Flaw, flaws},
     throttle::FailureLimit,
 };
@@ -82,6 +83,7 @@ pub struct AdminState {
     pub app: AppFacts,
     upstreams: UpstreamStates,
     request_limit: RequestLimit,
+    metrics: MetricsPage,
     auth_key: AuthKey,
     management_key_flaws: Vec<Flaw>,
     encryption_key_flaws: Vec<Flaw>,
@@ -108,6 +110,7 @@ impl AdminState {
             app,
             upstreams: Box::new(|_| Vec::new()),
             request_limit: Box::new(|| DEFAULT_REQUEST_LIMIT),
+            metrics: MetricsPage::default(),
             auth_key: AuthKey::new(auth_key),
             management_key_flaws: flaws(auth_key.expose()),
             encryption_key_flaws: flaws(""),
@@ -127,6 +130,22 @@ impl AdminState {
     #[must_use]
     pub fn with_request_limit(self, request_limit: RequestLimit) -> Self {
         Self { request_limit, ..self }
+    }
+
+    /// With what `/metrics` shows; without this call that is nothing.
+    #[must_use]
+    pub fn with_metrics(self, metrics: MetricsPage) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// What `/metrics` shows.
+    pub(super) fn metrics(&self) -> &MetricsPage {
+        &self.metrics
+    }
+
+    /// Seconds for which the client's address is refused, because it has failed too often.
+    pub(super) fn refused_for(&self, request: &HttpRequest, now: Instant) -> Option<u64> {
+        self.failures.refused_for(self.client_address(request), now)
     }
 
     /// Bytes of a body that holds any number of keys, at most.

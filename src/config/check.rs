@@ -31,6 +31,36 @@ pub(super) fn base_urls(text: &str) -> Result<(), &'static str> {
         .ok_or("must be http:// or https:// URLs, separated by commas")
 }
 
+/// The address of a collector. Its keys belong into `OTEL_EXPORTER_OTLP_HEADERS`, where nothing shows them.
+pub(super) fn collector(text: &str) -> Result<(), &'static str> {
+    let without_user = |url: Url| url.username().is_empty() && url.password().is_none();
+    (has_host(text, &["http", "https"]) && Url::parse(text).is_ok_and(without_user))
+        .then_some(())
+        .ok_or("must be an http:// or https:// URL without user and password")
+}
+
+pub(super) fn otlp_protocol(text: &str) -> Result<(), &'static str> {
+    ["http/protobuf", "grpc"].contains(&text).then_some(()).ok_or("must be http/protobuf or grpc")
+}
+
+pub(super) fn traces_exporter(text: &str) -> Result<(), &'static str> {
+    ["otlp", "none"].contains(&text).then_some(()).ok_or("must be otlp or none")
+}
+
+pub(super) fn sampler(text: &str) -> Result<(), &'static str> {
+    let plain = text.strip_prefix("parentbased_").unwrap_or(text);
+    ["always_on", "always_off", "traceidratio"]
+        .contains(&plain)
+        .then_some(())
+        .ok_or("must be always_on, always_off or traceidratio, or one of them behind parentbased_")
+}
+
+/// A number from 0 to 1.
+pub(super) fn share(text: &str) -> Result<(), &'static str> {
+    let good = text.parse::<f64>().is_ok_and(|share| (0.0..=1.0).contains(&share));
+    good.then_some(()).ok_or("must be a number from 0 to 1")
+}
+
 fn has_host(text: &str, schemes: &[&str]) -> bool {
     Url::parse(text).is_ok_and(|url| schemes.contains(&url.scheme()) && url.host_str().is_some_and(|h| !h.is_empty()))
 }

@@ -32,7 +32,7 @@ use crate::{
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
 
 /// First segments of the paths that are the node's own.
-const OWN_PATHS: [&str; 5] = ["api", "health", "stats", "blacklist", "reset-keys"];
+const OWN_PATHS: [&str; 6] = ["api", "health", "metrics", "stats", "blacklist", "reset-keys"];
 
 /// How the server treats connections.
 #[derive(Clone, Debug)]

@@ -46,6 +46,7 @@ mod takeover;
 mod tap;
 mod tasks_crash;
 mod tasks_keys;
+mod telemetry;
 mod tokens;
 mod transport;
 mod ui;

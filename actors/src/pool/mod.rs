@@ -270,6 +270,11 @@ impl PoolHandle {
         self.shared.counts()
     }
 
+    /// Keys that may serve but rest, as of the last change of the rotation, a few milliseconds ago.
+    pub fn resting(&self) -> u64 {
+        self.shared.snapshot.load().resting
+    }
+
     /// Position of the round-robin cursor (key index), for `/stats`.
     pub fn current_index(&self) -> u64 {
         self.shared.snapshot.load().next_index().unwrap_or(0).into()

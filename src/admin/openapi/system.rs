@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     operation::Operation,
-    types::{AnyObject, Count, KeyStateWord, OutcomeClassWord, RoleWord, Share, Time},
+    types::{AnyObject, Count, KeyStateWord, OutcomeClassWord, PlainText, RoleWord, Share, Time},
 };
 use crate::admin::{
     error::ErrorCode::{NotFound, ServiceUnavailable, TooManyRequests, Unauthorized, ValidationFailed},
@@ -43,6 +43,9 @@ pub(super) fn operations() -> Vec<Operation> {
             .open()
             .plain::<Ready>()
             .or::<Ready>(StatusCode::SERVICE_UNAVAILABLE, "Not yet, or not now"),
+        get("/metrics", "getMetrics", "The node's numbers in the text format of Prometheus")
+            .text("`METRICS_TOKEN` is as good as a key; with `METRICS_PUBLIC` none is needed. docs/OBSERVABILITY.md names the metrics.")
+            .content::<PlainText>("text/plain"),
         get("/stats", "getStats", "Keys of the default group, and requests of all groups")
             .plain::<Stats>()
             .errors(&[NotFound]),

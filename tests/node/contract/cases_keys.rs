@@ -178,6 +178,7 @@ pub(super) const CASES: &[Row] = &[
     ("getHealth", "/health", "", "200"),
     ("getLiveness", "/health/live", "", "200"),
     ("getReadiness", "/health/ready", "", "200"),
+    ("getMetrics", "/metrics", "", "200"),
     ("getStats", "/stats", "", "200"),
     ("getBlacklist", "/blacklist", "", "200"),
     ("resetKeys", "/reset-keys", "", "200"),
