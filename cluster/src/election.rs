@@ -17,6 +17,9 @@
 //! The lock is set after it was asked for, so it lasts longer than the leader, who counts from the asking and stops half
 //! a second early, believes: two clocks may differ in speed by a sixth before two nodes believe that they lead.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::{

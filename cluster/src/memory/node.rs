@@ -1,17 +1,10 @@
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use gpt_load_schema::time::Timestamp;
 use tokio::{
-    sync::broadcast,
+    sync::{Notify, broadcast, watch},
     time::{Instant, timeout_at},
 };
 use uuid::Uuid;
@@ -36,34 +29,41 @@ pub struct MemoryNode {
 
 pub(super) struct Line {
     node: Arc<NodeIdentity>,
-    is_cut: AtomicBool,
+    /// Whether the node reaches the others.
+    reachable: watch::Sender<bool>,
+    freed: Notify,
     events: broadcast::Sender<Event>,
 }
 
 impl MemoryNode {
     pub(super) fn new(hub: Arc<Hub>, node: Arc<NodeIdentity>) -> Self {
         let line =
-            Arc::new(Line { node, is_cut: AtomicBool::new(false), events: broadcast::Sender::new(bus::BACKLOG) });
+            Arc::new(Line { node, reachable: watch::Sender::new(true), freed: Notify::new(), events: broadcast::Sender::new(bus::BACKLOG) });
         hub.lines.lock().push(Arc::downgrade(&line));
         Self { hub, line }
     }
 
     /// From now on the node cannot reach the others, nor they it.
     pub fn cut(&self) {
-        self.line.is_cut.store(true, Ordering::Release);
+        self.line.reachable.send_replace(false);
     }
 
     /// The node can reach the others again; its listeners are told that they missed something.
     pub fn mend(&self) {
-        if self.line.is_cut.swap(false, Ordering::AcqRel) {
+        if !self.line.reachable.send_replace(true) {
             _ = self.line.events.send(Event::Missed);
+            self.line.freed.notify_one();
         }
     }
 
+    pub(super) fn reachable(&self) -> watch::Receiver<bool> {
+        self.line.reachable.subscribe()
+    }
+
     fn hub(&self) -> ClusterResult<&Hub> {
-        match self.line.is_cut.load(Ordering::Acquire) {
-            true => Err(ClusterError::Unavailable("the connection is cut".to_owned())),
-            false => Ok(&self.hub),
+        match *self.line.reachable.borrow() {
+            true => Ok(&self.hub),
+            false => Err(ClusterError::Unavailable("the connection is cut".to_owned())),
         }
     }
 }
@@ -73,7 +73,7 @@ impl Bus for MemoryNode {
     async fn publish(&self, topic: &str, payload: Bytes) -> ClusterResult<()> {
         let message = Message { from: self.line.node.name.as_str().into(), topic: topic.into(), payload };
         for line in self.hub()?.lines() {
-            if !Arc::ptr_eq(&line, &self.line) && !line.is_cut.load(Ordering::Acquire) {
+            if !Arc::ptr_eq(&line, &self.line) && *line.reachable.borrow() {
                 _ = line.events.send(Event::Message(message.clone()));
             }
         }
@@ -276,7 +276,9 @@ impl Lock for MemoryNode {
         let mut lock = hub.lock.lock();
         if lock.holder().is_some_and(|(_, instance, _)| *instance == holder.instance) {
             lock.holder = None;
-            hub.freed.send_modify(|times| *times += 1);
+            for line in hub.lines() {
+                line.freed.notify_one();
+            }
         }
         Ok(())
     }
@@ -289,8 +291,7 @@ impl Lock for MemoryNode {
     }
 
     async fn changed(&self) {
-        // The sender lives in the hub, which this holds.
-        _ = self.hub.freed.subscribe().changed().await;
+        self.line.freed.notified().await;
     }
 }
 
