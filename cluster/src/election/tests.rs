@@ -24,6 +24,8 @@ struct Node {
     offset: Moment,
     speed: f64,
     asked: Option<Asked>,
+    /// It was told that the lock is free, and has not heard it while it asks.
+    is_told: bool,
 }
 
 struct Asked {
@@ -43,7 +45,14 @@ impl World {
             .map(|index| {
                 let offset = MS * rng.random_range(0..100_000);
                 let election = Election::new(index < eligible, offset);
-                Node { election, is_alive: true, offset, speed: rng.random_range(0.95..1.05), asked: None }
+                Node {
+                    election,
+                    is_alive: true,
+                    offset,
+                    speed: rng.random_range(0.95..1.05),
+                    asked: None,
+                    is_told: false,
+                }
             })
             .collect();
         Self { now: Duration::ZERO, rng, lock: None, epoch: Epoch(0), nodes, loss, delay }
@@ -54,7 +63,8 @@ impl World {
     }
 
     fn travel(&mut self) -> Option<Moment> {
-        (self.rng.random_range(0..100) >= self.loss).then(|| self.now + MS * u32::try_from(self.rng.random_range(0..=self.delay)).unwrap())
+        (self.rng.random_range(0..100) >= self.loss)
+            .then(|| self.now + MS * u32::try_from(self.rng.random_range(0..=self.delay)).unwrap())
     }
 
     fn holder(&self) -> Option<(usize, Moment)> {
@@ -99,12 +109,15 @@ impl World {
             }
             let chance = self.rng.random_range(0.0..1.0);
             let now = self.now;
-            let Node { election, asked, .. } = &mut self.nodes[node];
+            let Node { election, asked, is_told, .. } = &mut self.nodes[node];
             if let Some(question) = asked.take_if(|asked| {
                 asked.answer.as_ref().is_some_and(|(at, _)| *at <= now) || clock >= asked.at + Duration::from_secs(1)
             }) {
                 let answer = question.answer.filter(|(at, _)| *at <= now).map(|(_, answer)| answer);
                 election.answered(question.step, answer, question.at, clock, chance);
+            }
+            if asked.is_none() && std::mem::take(is_told) {
+                election.freed(clock, chance);
             }
             let (due, step) = election.next();
             if self.nodes[node].asked.is_none() && due <= clock {
@@ -112,6 +125,17 @@ impl World {
                 self.nodes[node].asked = Some(Asked { step, seen, at: clock, arrives, answer: None });
             }
         }
+    }
+
+    /// The node hands over. Nothing is under way when it does.
+    fn rest(&mut self, node: usize) {
+        while self.nodes[node].asked.is_some() {
+            self.step();
+        }
+        let clock = self.clock(node);
+        self.nodes[node].election.rest(clock);
+        self.lock = self.lock.filter(|(holder, _)| *holder != node);
+        self.nodes.iter_mut().for_each(|node| node.is_told = true);
     }
 
     fn leaders(&self) -> Vec<(usize, Epoch)> {
@@ -157,10 +181,9 @@ proptest! {
             }
             if world.rng.random_range(0..2_000) == 0 {
                 let node = world.rng.random_range(0..3);
-                let clock = world.clock(node);
-                world.nodes[node].election.rest(clock);
-                // The lock is freed after the node has stopped leading.
-                world.lock = world.lock.filter(|(holder, _)| *holder != node);
+                if world.nodes[node].is_alive {
+                    world.rest(node);
+                }
             }
         }
     }
@@ -178,13 +201,7 @@ proptest! {
         world.nodes[leader].is_alive = false;
         let (after_death, next) = world.await_leader();
         prop_assert!(after_death <= Duration::from_secs(4), "{after_death:?}");
-        let clock = world.clock(next);
-        world.nodes[next].election.rest(clock);
-        world.lock = None;
-        for node in 0..3 {
-            let clock = world.clock(node);
-            world.nodes[node].election.freed(clock, 0.5);
-        }
+        world.rest(next);
         let (after_release, last) = world.await_leader();
         prop_assert!(last != next && after_release <= MS * 200, "{last} after {after_release:?}");
     }

@@ -37,8 +37,12 @@ pub(super) struct Line {
 
 impl MemoryNode {
     pub(super) fn new(hub: Arc<Hub>, node: Arc<NodeIdentity>) -> Self {
-        let line =
-            Arc::new(Line { node, reachable: watch::Sender::new(true), freed: Notify::new(), events: broadcast::Sender::new(bus::BACKLOG) });
+        let line = Arc::new(Line {
+            node,
+            reachable: watch::Sender::new(true),
+            freed: Notify::new(),
+            events: broadcast::Sender::new(bus::BACKLOG),
+        });
         hub.lines.lock().push(Arc::downgrade(&line));
         Self { hub, line }
     }

@@ -105,7 +105,8 @@ fn sentinel_client(sentinels: &Sentinels, certificates: Option<TlsCertificates>)
     let mut builder = SentinelClientBuilder::new(hosts, &sentinels.service, SentinelServerType::Master)?
         .set_client_to_redis_db(sentinels.database);
     if sentinels.is_tls {
-        builder = builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
+        builder =
+            builder.set_client_to_redis_tls_mode(TlsMode::Secure).set_client_to_sentinel_tls_mode(TlsMode::Secure);
         if let Some(certificates) = certificates {
             builder = builder
                 .set_client_to_redis_certificates(certificates.clone())

@@ -76,7 +76,8 @@ impl Sentinels {
         let (credentials, hosts) = authority.rsplit_once('@').unwrap_or(("", authority));
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
         let hosts = hosts.split(',').map(host).collect::<Option<Vec<_>>>()?;
-        let (service, database) = path.trim_end_matches('/').split_once('/').unwrap_or((path.trim_end_matches('/'), "0"));
+        let (service, database) =
+            path.trim_end_matches('/').split_once('/').unwrap_or((path.trim_end_matches('/'), "0"));
         let mut sentinel = Credentials::default();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=')? {
@@ -174,9 +175,21 @@ mod tests {
     #[test]
     fn what_names_no_redis_is_refused_without_being_repeated() {
         for dsn in [
-            "", "redis://", "redis:///0", "localhost:6379", "http://host", "unix://", "redis+sentinel://a", "redis+sentinel://a/",
-            "redis+sentinel:///main", "redis+sentinel://a,/main", "redis+sentinel://a/main/x", "redis+sentinel://a:b/main",
-            "redis+sentinel://a/main?tls=1", "redis://host:port", "redis://host/first",
+            "",
+            "redis://",
+            "redis:///0",
+            "localhost:6379",
+            "http://host",
+            "unix://",
+            "redis+sentinel://a",
+            "redis+sentinel://a/",
+            "redis+sentinel:///main",
+            "redis+sentinel://a,/main",
+            "redis+sentinel://a/main/x",
+            "redis+sentinel://a:b/main",
+            "redis+sentinel://a/main?tls=1",
+            "redis://host:port",
+            "redis://host/first",
         ] {
             assert_eq!(dsn.parse::<RedisDsn>().err(), Some(RedisDsnError), "{dsn}");
         }

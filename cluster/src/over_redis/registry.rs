@@ -33,8 +33,7 @@ static ENROL: LazyLock<Script> = LazyLock::new(|| {
     Script::new(&[PRUNE, refuse, WRITE].concat())
 });
 static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(&[PRUNE, WRITE].concat()));
-static ALL: LazyLock<Script> =
-    LazyLock::new(|| Script::new(&[PRUNE, "return redis.call('HVALS', KEYS[1])"].concat()));
+static ALL: LazyLock<Script> = LazyLock::new(|| Script::new(&[PRUNE, "return redis.call('HVALS', KEYS[1])"].concat()));
 static REMOVE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"

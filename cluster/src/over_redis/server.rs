@@ -1,6 +1,6 @@
 use std::{collections::VecDeque, future::Future, sync::Arc, time::Duration};
 
-use bb8_redis::bb8::{Pool, RunError};
+use bb8_redis::bb8::{ErrorSink, Pool, RunError};
 use parking_lot::Mutex;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, aio::MultiplexedConnection};
 use tokio::{
@@ -18,6 +18,8 @@ use crate::{
 
 /// How long a command may take, a connection included.
 const COMMAND: Duration = Duration::from_secs(1);
+/// How long one may wait for a connection.
+const GET: Duration = Duration::from_millis(900);
 /// Connections for commands, at most; one of them may wait for entries of the uplink.
 const CONNECTIONS: u32 = 8;
 
@@ -31,10 +33,25 @@ pub(super) struct Server {
     /// Received for a caller who has gone.
     pub(super) received: Arc<Mutex<VecDeque<Received>>>,
     pool: Pool<Connector>,
+    last_error: LastError,
     place: String,
     handle: Handle,
     /// `Some` until it is dropped.
     runtime: Option<Runtime>,
+}
+
+/// Why there is no connection: the pool itself only says that there was none in time.
+#[derive(Clone, Debug, Default)]
+struct LastError(Arc<Mutex<Option<RedisError>>>);
+
+impl ErrorSink<RedisError> for LastError {
+    fn sink(&self, error: RedisError) {
+        *self.0.lock() = Some(error);
+    }
+
+    fn boxed_clone(&self) -> Box<dyn ErrorSink<RedisError>> {
+        Box::new(self.clone())
+    }
 }
 
 /// What the listener tells.
@@ -66,13 +83,15 @@ impl Server {
             reachable: watch::Sender::new(false),
         });
         runtime.spawn(listener::run(connector.clone(), keys.clone(), node.instance, Arc::clone(&signals)));
+        let last_error = LastError::default();
         let pool = {
             let _entered = runtime.enter();
-            Pool::builder().max_size(CONNECTIONS).connection_timeout(COMMAND).build_unchecked(connector)
+            let builder = Pool::builder().max_size(CONNECTIONS).connection_timeout(GET);
+            builder.error_sink(Box::new(last_error.clone())).build_unchecked(connector)
         };
         let (reclaiming, received) = Default::default();
         let handle = runtime.handle().clone();
-        Ok(Self { keys, node, signals, reclaiming, received, pool, place, handle, runtime: Some(runtime) })
+        Ok(Self { keys, node, signals, reclaiming, received, pool, last_error, place, handle, runtime: Some(runtime) })
     }
 
     pub(super) const fn runtime(&self) -> &Handle {
@@ -88,17 +107,20 @@ impl Server {
     }
 
     /// Asks the server something, for a second at most. Goes on when the caller does not wait for it.
-    pub(super) async fn ask<T, F>(&self, question: impl FnOnce(MultiplexedConnection) -> F + Send + 'static) -> ClusterResult<T>
+    pub(super) async fn ask<T, F>(
+        &self,
+        question: impl FnOnce(MultiplexedConnection) -> F + Send + 'static,
+    ) -> ClusterResult<T>
     where
         T: Send + 'static,
         F: Future<Output = RedisResult<T>> + Send + 'static,
     {
-        let (pool, place) = (self.pool.clone(), self.place.clone());
+        let (pool, place, last_error) = (self.pool.clone(), self.place.clone(), self.last_error.clone());
         let asked = self.handle.spawn(async move {
             let answered = timeout(COMMAND, async {
                 let mut connection = pool.get().await.map_err(|error| match error {
                     RunError::User(error) => error,
-                    RunError::TimedOut => too_late(),
+                    RunError::TimedOut => last_error.0.lock().take().unwrap_or_else(too_late),
                 })?;
                 let asked = connection.redis.clone();
                 // Stays so when the time is over and this is dropped: a late answer is nobody's.

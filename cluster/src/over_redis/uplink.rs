@@ -25,7 +25,15 @@ impl Uplink for Server {
     async fn send(&self, payload: Bytes) -> ClusterResult<()> {
         let (key, node) = (self.keys.uplink(), self.node.name.clone());
         self.ask(move |mut redis| async move {
-            redis::cmd("XADD").arg(key).arg("*").arg("node").arg(node).arg("payload").arg(&payload[..]).query_async(&mut redis).await
+            redis::cmd("XADD")
+                .arg(key)
+                .arg("*")
+                .arg("node")
+                .arg(node)
+                .arg("payload")
+                .arg(&payload[..])
+                .query_async(&mut redis)
+                .await
         })
         .await
     }

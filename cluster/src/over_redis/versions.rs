@@ -31,13 +31,15 @@ impl Versions for Server {
 
     async fn forget(&self, name: &str) -> ClusterResult<()> {
         let (key, name) = (self.keys.versions(), name.to_owned());
-        self.ask(move |mut redis| async move { redis::cmd("HDEL").arg(key).arg(name).query_async(&mut redis).await }).await
+        self.ask(move |mut redis| async move { redis::cmd("HDEL").arg(key).arg(name).query_async(&mut redis).await })
+            .await
     }
 
     async fn all(&self) -> ClusterResult<BTreeMap<String, Version>> {
         let key = self.keys.versions();
-        let all: BTreeMap<String, String> =
-            self.ask(move |mut redis| async move { redis::cmd("HGETALL").arg(key).query_async(&mut redis).await }).await?;
+        let all: BTreeMap<String, String> = self
+            .ask(move |mut redis| async move { redis::cmd("HGETALL").arg(key).query_async(&mut redis).await })
+            .await?;
         Ok(all.into_iter().filter_map(|(name, version)| Some((name, Version(version.parse().ok()?)))).collect())
     }
 }

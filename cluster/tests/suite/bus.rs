@@ -6,7 +6,7 @@ use crate::place::{LONG, Place};
 crate::everywhere!(all_others_hear_what_one_says_in_order, who_does_not_keep_up_is_told_that_it_missed_something);
 
 /// The next message; `Missed`, which comes with every connection, is passed over.
-pub async fn message(listener: &mut Subscription) -> Message {
+pub(crate) async fn message(listener: &mut Subscription) -> Message {
     loop {
         match timeout(LONG, listener.next()).await.expect("no message").unwrap() {
             Event::Message(message) => return message,

@@ -43,7 +43,7 @@ async fn nodes_count_together(place: Place) {
     assert_eq!(refused(b.counters.take(&[limit("x", 5)]).await.unwrap()), 0);
     b.counters.take(&[limit("y", 5)]).await.unwrap().unwrap();
     b.counters.take(&[limit("x", 6)]).await.unwrap().unwrap();
-    assert_eq!(refused(b.counters.take(&[limit("x", 0)]).await.unwrap()), 0);
+    assert_eq!(refused(b.counters.take(&[limit("x", 6)]).await.unwrap()), 0);
 }
 
 async fn a_request_is_counted_in_all_limits_or_in_none(place: Place) {

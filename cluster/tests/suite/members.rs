@@ -15,7 +15,7 @@ crate::everywhere!(
 );
 
 /// The members, once they are what is awaited.
-pub async fn listed(node: &Cluster, is_it: impl Fn(&[Member]) -> bool) -> Vec<Member> {
+pub(crate) async fn listed(node: &Cluster, is_it: impl Fn(&[Member]) -> bool) -> Vec<Member> {
     let mut ticks = interval(Duration::from_millis(20));
     let seen = async {
         loop {
@@ -41,11 +41,20 @@ async fn everyone_is_listed_with_what_they_say_of_themselves(place: Place) {
     assert_eq!(all.len(), 2);
     assert_eq!((&all[0].node, all[0].role), (&identity, MemberRole::Leader));
     assert_eq!((all[1].node.name.as_str(), all[1].role, all[1].node.is_slave), ("b", MemberRole::Follower, true));
-    assert_eq!(*b.members.known(), b.members.list().await.unwrap().into_iter().map(|member| {
-        let known = b.members.known().iter().find(|known| known.node == member.node).unwrap().clone();
-        assert_eq!(known.role, member.role);
-        known
-    }).collect::<Vec<_>>());
+    assert_eq!(
+        *b.members.known(),
+        b.members
+            .list()
+            .await
+            .unwrap()
+            .into_iter()
+            .map(|member| {
+                let known = b.members.known().iter().find(|known| known.node == member.node).unwrap().clone();
+                assert_eq!(known.role, member.role);
+                known
+            })
+            .collect::<Vec<_>>()
+    );
     b.leave().await;
     let left = listed(&a, |members| members.len() == 1).await;
     assert_eq!(left[0].node.name, "a");

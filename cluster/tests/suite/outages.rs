@@ -45,6 +45,7 @@ async fn all_comes_back_with_a_redis_that_has_lost_its_memory() {
     b.uplink.send("before".into()).await.unwrap();
     assert_eq!(a.uplink.receive(1, LONG).await.unwrap().len(), 1);
     let mut listener = b.bus.subscribe();
+    listed(&a, |members| members.len() == 2).await;
 
     let stopped = Instant::now();
     redis.stop();

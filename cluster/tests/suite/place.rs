@@ -11,64 +11,64 @@ use gpt_load_cluster::{
 use tokio::time::timeout;
 
 /// A cluster that no other test knows.
-pub enum Place {
+pub(crate) enum Place {
     Memory(InMemoryCluster),
     Redis(RedisOptions),
 }
 
 impl Place {
-    pub fn memory() -> Self {
+    pub(crate) fn memory() -> Self {
         Self::Memory(InMemoryCluster::default())
     }
 
-    pub fn redis() -> Self {
+    pub(crate) fn redis() -> Self {
         let dsn = env::var("GPT_LOAD_TEST_REDIS").expect("start the databases with tests/with-servers.sh");
         Self::at(&dsn)
     }
 
-    pub fn at(dsn: &str) -> Self {
+    pub(crate) fn at(dsn: &str) -> Self {
         let cluster = uuid::Uuid::now_v7().to_string();
         Self::Redis(RedisOptions { dsn: dsn.parse().unwrap(), cluster, extra_ca: None })
     }
 
-    pub async fn try_join(&self, node: NodeIdentity) -> ClusterResult<Cluster> {
+    pub(crate) async fn try_join(&self, node: NodeIdentity) -> ClusterResult<Cluster> {
         match self {
             Self::Memory(cluster) => cluster.join(node).await.map(|(cluster, _)| cluster),
             Self::Redis(options) => over_redis::join(options, node).await,
         }
     }
 
-    pub async fn join(&self, name: &str) -> Cluster {
+    pub(crate) async fn join(&self, name: &str) -> Cluster {
         self.try_join(NodeIdentity::new(name)).await.unwrap()
     }
 
-    pub async fn join_slave(&self, name: &str) -> Cluster {
+    pub(crate) async fn join_slave(&self, name: &str) -> Cluster {
         self.try_join(NodeIdentity { is_slave: true, ..NodeIdentity::new(name) }).await.unwrap()
     }
 
-    pub fn is_redis(&self) -> bool {
+    pub(crate) fn is_redis(&self) -> bool {
         matches!(self, Self::Redis(_))
     }
 }
 
 /// What is awaited and does not come within this is a failure.
-pub const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Waits until the role of `node` is one that `is_it` takes.
-pub async fn role(node: &Cluster, is_it: impl Fn(&Role) -> bool) -> Role {
+pub(crate) async fn role(node: &Cluster, is_it: impl Fn(&Role) -> bool) -> Role {
     let mut role = node.lease.watch();
     let role = timeout(LONG, role.wait_for(|role| is_it(role))).await.expect("the role stays another");
     role.unwrap().clone()
 }
 
-pub async fn leads(node: &Cluster) -> Epoch {
+pub(crate) async fn leads(node: &Cluster) -> Epoch {
     role(node, |role| role.epoch().is_some()).await.epoch().unwrap()
 }
 
-pub async fn follows(node: &Cluster, leader: &str) {
+pub(crate) async fn follows(node: &Cluster, leader: &str) {
     role(node, |role| *role == Role::Follower { leader: Some(leader.to_owned()) }).await;
 }
 
-pub fn is_away<T: std::fmt::Debug>(answer: ClusterResult<T>) {
+pub(crate) fn is_away<T: std::fmt::Debug>(answer: ClusterResult<T>) {
     assert!(matches!(answer, Err(ClusterError::Unavailable(_))), "{answer:?}");
 }

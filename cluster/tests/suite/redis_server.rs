@@ -18,14 +18,14 @@ use tokio::{
 use crate::place::LONG;
 
 /// A `redis-server` that only a socket in a folder leads to; it remembers nothing when it is stopped.
-pub struct RedisServer {
+pub(crate) struct RedisServer {
     folder: TempDir,
     password: String,
     process: Option<Child>,
 }
 
 impl RedisServer {
-    pub async fn start(password: &str) -> Self {
+    pub(crate) async fn start(password: &str) -> Self {
         let folder = TempDir::new().unwrap();
         let mut server = Self { folder, password: password.to_owned(), process: None };
         server.begin().await;
@@ -36,7 +36,7 @@ impl RedisServer {
         self.folder.path().join("socket")
     }
 
-    pub async fn begin(&mut self) {
+    pub(crate) async fn begin(&mut self) {
         let mut command = Command::new("redis-server");
         command.args(["--port", "0", "--save", "", "--appendonly", "no", "--requirepass", &self.password, "--dir"]);
         command.arg(self.folder.path()).arg("--unixsocket").arg(self.socket()).stdout(Stdio::null());
@@ -56,7 +56,7 @@ impl RedisServer {
     }
 
     /// Kills it, with everything it knows.
-    pub fn stop(&mut self) {
+    pub(crate) fn stop(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().unwrap();
             process.wait().unwrap();
@@ -64,7 +64,7 @@ impl RedisServer {
     }
 
     /// A way to it.
-    pub async fn way(&self) -> Way {
+    pub(crate) async fn way(&self) -> Way {
         Way::to(self.socket(), &self.password).await
     }
 }
@@ -76,8 +76,8 @@ impl Drop for RedisServer {
 }
 
 /// A port that leads to a server as long as it is open; when it is cut, what is said is neither refused nor answered.
-pub struct Way {
-    pub dsn: String,
+pub(crate) struct Way {
+    pub(crate) dsn: String,
     is_open: watch::Sender<bool>,
     task: AbortHandle,
 }
@@ -113,11 +113,11 @@ impl Way {
         Self { dsn, is_open, task: task.abort_handle() }
     }
 
-    pub fn cut(&self) {
+    pub(crate) fn cut(&self) {
         self.is_open.send_replace(false);
     }
 
-    pub fn mend(&self) {
+    pub(crate) fn mend(&self) {
         self.is_open.send_replace(true);
     }
 }

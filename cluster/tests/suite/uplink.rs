@@ -33,7 +33,11 @@ async fn entries_arrive_in_order_and_are_gone_when_acknowledged(place: Place) {
     assert_eq!(told(&second), [("a", &b"three"[..])]);
     leader.uplink.acknowledge(&first.into_iter().map(|entry| entry.id).collect::<Vec<_>>()).await.unwrap();
     assert_eq!(leader.uplink.backlog().await.unwrap(), 1);
-    assert_eq!(leader.uplink.receive(10, Duration::from_millis(20)).await.unwrap(), [], "what was handed out is not new");
+    assert_eq!(
+        leader.uplink.receive(10, Duration::from_millis(20)).await.unwrap(),
+        [],
+        "what was handed out is not new"
+    );
     leader.uplink.reclaim().await.unwrap();
     assert_eq!(receive(&leader, 10).await, second);
     leader.uplink.acknowledge(&[second[0].id.clone()]).await.unwrap();

@@ -9,7 +9,9 @@ crate::everywhere!(versions_only_grow);
 async fn versions_only_grow(place: Place) {
     let (a, b) = (place.join("a").await, place.join("b").await);
     let all = || async { b.versions.all().await.unwrap() };
-    let of = |pairs: &[(&str, Version)]| pairs.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect::<BTreeMap<_, _>>();
+    let of = |pairs: &[(&str, Version)]| {
+        pairs.iter().map(|(name, version)| ((*name).to_owned(), *version)).collect::<BTreeMap<_, _>>()
+    };
     assert_eq!(all().await, of(&[]));
     // Beyond what numbers of a script can tell apart.
     let version = Version::new(Epoch(i64::from(u32::MAX) - 1), 7);
