@@ -125,7 +125,9 @@ impl Election {
             (Step::Renew, Some(LockState::Ours(epoch))) if leads => self.hold(epoch, asked, now),
             (Step::Renew, None) if leads => self.due = now + RETRY_AFTER,
             (Step::Renew, Some(LockState::Free)) => self.lose(now + LOOK_EVERY.mul_f64(chance / 4.0)),
-            (_, Some(LockState::Theirs { name, remaining })) => {
+            (_, Some(LockState::Theirs { name, epoch, remaining })) => {
+                // Redis may forget it, and then whoever leads next has to know.
+                self.seen = self.seen.max(epoch);
                 self.lose(now + (remaining + LOOK_EVERY.mul_f64(chance / 4.0)).min(jittered(chance)));
                 self.leader = Some(Leader { name, until: now + remaining });
             }

@@ -75,7 +75,7 @@ impl World {
     fn serve(&mut self, node: usize, step: Step, above: Epoch) -> LockState {
         match (step, self.holder()) {
             (_, Some((other, until))) if other != node || step == Step::Look => {
-                LockState::Theirs { name: other.to_string(), remaining: until - self.now }
+                LockState::Theirs { name: other.to_string(), epoch: self.epoch, remaining: until - self.now }
             }
             (Step::Look | Step::Renew, None) => LockState::Free,
             (step, _) => {
@@ -236,9 +236,10 @@ fn who_may_not_lead_only_looks() {
     let at = Duration::from_millis;
     let mut election = Election::new(false, at(0));
     assert_eq!(election.next().1, Step::Look);
-    let theirs = LockState::Theirs { name: "a".into(), remaining: at(2_000) };
+    let theirs = LockState::Theirs { name: "a".into(), epoch: Epoch(9), remaining: at(2_000) };
     election.answered(Step::Look, Some(theirs), at(0), at(1), 0.5);
     assert_eq!(election.role(at(1_900)), Role::Follower { leader: Some("a".into()) });
+    assert_eq!(election.seen(), Epoch(9));
     assert_eq!(election.role(at(2_001)), Role::Follower { leader: None }, "not confirmed");
     election.freed(at(1_950), 0.5);
     assert_eq!(election.next().1, Step::Look);

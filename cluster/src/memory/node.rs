@@ -249,7 +249,7 @@ impl Lock for MemoryNode {
         if let Some((name, instance, until)) = lock.holder()
             && *instance != holder.instance
         {
-            return Ok(LockState::Theirs { name: name.clone(), remaining: *until - Instant::now() });
+            return Ok(LockState::Theirs { name: name.clone(), epoch: lock.epoch, remaining: *until - Instant::now() });
         }
         lock.holder = Some((holder.name.clone(), holder.instance, Instant::now() + ttl));
         lock.epoch = Epoch(lock.epoch.max(above).0 + 1);
@@ -260,7 +260,7 @@ impl Lock for MemoryNode {
         let mut lock = self.hub()?.lock.lock();
         let Some((name, instance, until)) = lock.holder() else { return Ok(LockState::Free) };
         if *instance != holder.instance {
-            return Ok(LockState::Theirs { name: name.clone(), remaining: *until - Instant::now() });
+            return Ok(LockState::Theirs { name: name.clone(), epoch: lock.epoch, remaining: *until - Instant::now() });
         }
         lock.holder = Some((holder.name.clone(), holder.instance, Instant::now() + ttl));
         Ok(LockState::Ours(lock.epoch))
@@ -288,8 +288,11 @@ impl Lock for MemoryNode {
     }
 
     async fn look(&self) -> ClusterResult<LockState> {
-        Ok(match self.hub()?.lock.lock().holder() {
-            Some((name, _, until)) => LockState::Theirs { name: name.clone(), remaining: *until - Instant::now() },
+        let lock = self.hub()?.lock.lock();
+        Ok(match lock.holder() {
+            Some((name, _, until)) => {
+                LockState::Theirs { name: name.clone(), epoch: lock.epoch, remaining: *until - Instant::now() }
+            }
             None => LockState::Free,
         })
     }

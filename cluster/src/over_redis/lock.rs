@@ -9,12 +9,12 @@ use crate::{
     lease::{Holder, Lock, LockState},
 };
 
-/// Answers {1, epoch} to the holder, {0, holder, ms left} to others, {} when nobody holds it.
+/// Answers {1, epoch} to the holder, {0, holder, epoch, ms left} to others, {} when nobody holds it.
 static ACQUIRE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
         local held = redis.call('GET', KEYS[1])
-        if held and held ~= ARGV[1] then return {0, held, redis.call('PTTL', KEYS[1])} end
+        if held and held ~= ARGV[1] then return {0, held, redis.call('GET', KEYS[2]) or '0', redis.call('PTTL', KEYS[1])} end
         local last = tonumber(redis.call('GET', KEYS[2]) or '0') or 0
         local epoch = string.format('%.0f', math.max(last, tonumber(ARGV[3])) + 1)
         redis.call('SET', KEYS[2], epoch)
@@ -28,7 +28,7 @@ static RENEW: LazyLock<Script> = LazyLock::new(|| {
         r"
         local held = redis.call('GET', KEYS[1])
         if not held then return {} end
-        if held ~= ARGV[1] then return {0, held, redis.call('PTTL', KEYS[1])} end
+        if held ~= ARGV[1] then return {0, held, redis.call('GET', KEYS[2]) or '0', redis.call('PTTL', KEYS[1])} end
         redis.call('PEXPIRE', KEYS[1], ARGV[2])
         return {1, redis.call('GET', KEYS[2]) or '0'}",
     )
@@ -59,7 +59,7 @@ static LOOK: LazyLock<Script> = LazyLock::new(|| {
         r"
         local held = redis.call('GET', KEYS[1])
         if not held then return {} end
-        return {0, held, redis.call('PTTL', KEYS[1])}",
+        return {0, held, redis.call('GET', KEYS[2]) or '0', redis.call('PTTL', KEYS[1])}",
     )
 });
 
@@ -69,13 +69,15 @@ fn value(holder: &Holder) -> String {
 }
 
 /// What the scripts answer.
-type Answer = (Option<i64>, Option<String>, Option<i64>);
+type Answer = (Option<i64>, Option<String>, Option<String>, Option<i64>);
 
-fn state((is_ours, what, left): Answer) -> LockState {
+fn state((is_ours, what, epoch, left): Answer) -> LockState {
+    let parsed = |epoch: &str| Epoch(epoch.parse().unwrap_or(0));
     match (is_ours, what) {
-        (Some(1), Some(epoch)) => LockState::Ours(Epoch(epoch.parse().unwrap_or(0))),
+        (Some(1), Some(epoch)) => LockState::Ours(parsed(&epoch)),
         (Some(_), Some(holder)) => LockState::Theirs {
             name: holder.split_once('|').map_or(holder.as_str(), |(_, name)| name).to_owned(),
+            epoch: parsed(&epoch.unwrap_or_default()),
             remaining: Duration::from_millis(left.and_then(|left| u64::try_from(left).ok()).unwrap_or(0)),
         },
         _ => LockState::Free,
@@ -99,7 +101,8 @@ impl Server {
                 let mut values = values.into_iter();
                 let is_ours = values.next().map(redis::from_redis_value).transpose()?;
                 let what = values.next().map(redis::from_redis_value).transpose()?;
-                Ok((is_ours, what, values.next().map(redis::from_redis_value).transpose()?))
+                let epoch = values.next().map(redis::from_redis_value).transpose()?;
+                Ok((is_ours, what, epoch, values.next().map(redis::from_redis_value).transpose()?))
             })
         });
         answer.await.map(state)

@@ -32,8 +32,7 @@ async fn a_hand_over_takes_no_time_and_gives_a_greater_epoch(place: Place) {
     // Without being told, b would have looked a second later, or three, when the lock frees itself.
     assert!(began.elapsed() < std::time::Duration::from_millis(700), "{:?}", began.elapsed());
     follows(&a, "b").await;
-    b.lease.release().await;
-    b.lease.release().await;
+    b.leave().await;
     assert_eq!(leads(&a).await, Epoch(3), "it stands again");
 }
 
