@@ -116,6 +116,17 @@ fn host(text: &str) -> Option<(String, u16)> {
 }
 
 impl RedisDsn {
+    /// Host and port that lead to it, as far as there are any; of sentinels the first.
+    pub fn host(&self) -> Option<(&str, u16)> {
+        match &self.0 {
+            Place::Server(info) => match info.addr() {
+                ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some((host, *port)),
+                _ => None,
+            },
+            Place::Sentinels(sentinels) => sentinels.hosts.first().map(|(host, port)| (host.as_str(), *port)),
+        }
+    }
+
     pub(super) fn database(&self) -> i64 {
         match &self.0 {
             Place::Server(info) => info.redis_settings().db(),
