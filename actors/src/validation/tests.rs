@@ -7,7 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gpt_load_cluster::{Epoch, lease::Lease};
+use gpt_load_cluster::{
+    Epoch,
+    lease::{Lease, Role},
+};
 use gpt_load_schema::{
     key::{KeySource, KeyState},
     log::OutcomeClass,
@@ -386,7 +389,13 @@ impl Lease for Elsewhere {
         None
     }
 
+    fn watch(&self) -> tokio::sync::watch::Receiver<Role> {
+        tokio::sync::watch::Sender::default().subscribe()
+    }
+
     async fn release(&self) {}
+
+    async fn close(&self) {}
 }
 
 #[actix_rt::test]
