@@ -92,6 +92,7 @@ async fn nothing_is_lost_or_doubled_while_nothing_can_be_written() {
         deltas.clone(),
         Arc::new(Resources::new(node.store.clone())),
         Journal::disabled(),
+        None,
     );
     let fail = || {
         deltas.push(KeyDelta { id, health: KeyHealth::new(KeyState::Degraded), failures: 1, reset_failures: false });

@@ -8,7 +8,7 @@ use std::{
 
 use async_trait::async_trait;
 use gpt_load_cluster::{
-    Epoch,
+    Cluster, Epoch, NodeIdentity,
     lease::{Lease, Role},
 };
 use gpt_load_schema::{
@@ -409,7 +409,7 @@ async fn a_follower_asks_nobody_by_itself() {
         store.clone(),
         Arc::new(Fixed),
         sink.clone(),
-        Arc::new(Elsewhere),
+        Cluster { lease: Arc::new(Elsewhere), ..Cluster::local(NodeIdentity::new("node")) },
         (Journal::disabled(), vec![]),
     )
     .await;
