@@ -27,8 +27,11 @@ pub(super) async fn health(state: web::Data<AdminState>, request: HttpRequest) -
         "timestamp": whole_seconds(now),
         "uptime": duration_text(now.since(state.app.started_at)),
         "version": state.app.version,
-        "role": if leads(&state) { "leader" } else { "follower" },
     });
+    let cluster = state.peers().cluster();
+    if cluster.is_shared {
+        body["role"] = json!(if cluster.lease.current().is_some() { "leader" } else { "follower" });
+    }
     if may_know_more(&state, &request) {
         let warnings = warnings(&state);
         if !warnings.is_empty() {
@@ -50,24 +53,21 @@ pub(super) async fn ready(state: web::Data<AdminState>) -> HttpResponse {
         Ok(Err(_)) | Err(_) => "unavailable",
     };
     let routing = if state.routing.load().is_some() { "ok" } else { "starting" };
+    let mut checks = json!({"database": database, "routing": routing});
     let cluster = state.peers().cluster();
     let is_led = !cluster.is_shared || cluster::leader(cluster, &cluster.lease.watch().borrow()).is_some();
-    let leader = if is_led { "ok" } else { "unknown" };
+    if cluster.is_shared {
+        checks["leader"] = json!(if is_led { "ok" } else { "unknown" });
+    }
     let ready = database == "ok" && routing == "ok" && is_led;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if ready { "ready" } else { "not_ready" };
-    let body = json!({"status": word, "checks": {"database": database, "routing": routing, "leader": leader}});
+    let body = json!({"status": word, "checks": checks});
     let mut response = envelope::json(status, &body);
     if !ready {
         response.headers_mut().insert(header::RETRY_AFTER, 2.into());
     }
     response
-}
-
-/// Whether this node leads; one that is alone does.
-fn leads(state: &AdminState) -> bool {
-    let cluster = state.peers().cluster();
-    !cluster.is_shared || cluster.lease.current().is_some()
 }
 
 /// Whether the request has the management key or an access token. Who has a wrong one is answered like everyone.

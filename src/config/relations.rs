@@ -33,8 +33,12 @@ pub(super) fn settle(
     if config.redis_dsn.is_some() && matches!(config.database_dsn.parse(), Ok(Dsn::Sqlite(_))) {
         refuse("REDIS_DSN", "needs a database that all nodes reach: let DATABASE_DSN name PostgreSQL or MySQL");
     }
+    let by_hand = "is for a single node; make groups and keys through the management API, or unset REDIS_DSN";
     if config.redis_dsn.is_some() && config.keys_file.is_some() {
-        refuse("KEYS_FILE", "is for a single node; add the keys through the management API, or unset REDIS_DSN");
+        refuse("KEYS_FILE", by_hand);
+    }
+    if config.redis_dsn.is_some() && !config.openai_base_url.is_empty() {
+        refuse("OPENAI_BASE_URL", by_hand);
     }
     if config.is_slave && config.redis_dsn.is_none() {
         refuse("IS_SLAVE", "needs REDIS_DSN: a single node has nobody to follow");

@@ -126,7 +126,10 @@ impl Changes {
     }
 
     /// What the cluster has in a later version than this node, and what this node knows in a later one than the cluster.
-    pub(crate) fn compare(&self, cluster: &BTreeMap<String, Version>) -> (Vec<(Subject, Version)>, Vec<(String, Version)>) {
+    pub(crate) fn compare(
+        &self,
+        cluster: &BTreeMap<String, Version>,
+    ) -> (Vec<(Subject, Version)>, Vec<(String, Version)>) {
         let applied = self.applied.lock();
         let behind = cluster
             .iter()

@@ -225,5 +225,6 @@ impl Team {
 
 fn read<T: serde::de::DeserializeOwned>(message: &Message) -> Option<T> {
     let read = serde_json::from_slice(&message.payload);
-    read.inspect_err(|error| tracing::warn!(from = &*message.from, %error, "a message of another node cannot be read")).ok()
+    read.inspect_err(|error| tracing::warn!(from = &*message.from, %error, "a message of another node cannot be read"))
+        .ok()
 }

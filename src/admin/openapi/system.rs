@@ -92,8 +92,9 @@ struct Health {
     /// Such as `1h2m3.5s`.
     uptime: String,
     version: String,
-    /// `leader`, `follower`.
-    role: String,
+    /// Of a node of a cluster: `leader`, `follower`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
     #[schemars(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<String>>,
 }
