@@ -40,15 +40,18 @@ pub(super) struct Connection {
 impl Connector {
     pub(super) fn new(dsn: &RedisDsn, extra_ca: Option<&[u8]>) -> ClusterResult<Self> {
         let refused = |error: RedisError| ClusterError::Refused(error.to_string());
-        let certificates = extra_ca.map(with_system_roots);
+        // The library would take the process's provider, which a program may have forgotten to choose.
+        _ = rustls::crypto::ring::default_provider().install_default();
+        let is_tls = match &dsn.0 {
+            Place::Server(info) => matches!(info.addr(), ConnectionAddr::TcpTls { .. }),
+            Place::Sentinels(sentinels) => sentinels.is_tls,
+        };
+        let certificates = is_tls.then(|| with_system_roots(extra_ca.unwrap_or_default()));
         let target = match &dsn.0 {
-            Place::Server(info) => {
-                let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
-                Target::Server(match certificates.filter(|_| is_tls) {
-                    Some(certificates) => Client::build_with_tls(info.clone(), certificates).map_err(refused)?,
-                    None => Client::open(info.clone()).map_err(refused)?,
-                })
-            }
+            Place::Server(info) => Target::Server(match certificates {
+                Some(certificates) => Client::build_with_tls(info.clone(), certificates).map_err(refused)?,
+                None => Client::open(info.clone()).map_err(refused)?,
+            }),
             Place::Sentinels(sentinels) => {
                 Target::Sentinels(Arc::new(Mutex::new(sentinel_client(sentinels, certificates).map_err(refused)?)))
             }
@@ -128,7 +131,8 @@ fn sentinel_client(sentinels: &Sentinels, certificates: Option<TlsCertificates>)
     builder.build()
 }
 
-/// The system's roots and `extra`: what is given to the library replaces the system's.
+/// The system's roots, as far as they can be read, and `extra`. Left to itself, the library would read the roots for each
+/// connection, and refuse all for one that cannot be read.
 fn with_system_roots(extra: &[u8]) -> TlsCertificates {
     let mut pem = Vec::new();
     for root in rustls_native_certs::load_native_certs().certs {

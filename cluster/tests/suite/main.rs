@@ -6,6 +6,7 @@ mod lease;
 mod members;
 mod outages;
 mod place;
+mod places;
 mod redis_server;
 mod uplink;
 mod versions;

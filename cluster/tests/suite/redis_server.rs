@@ -24,6 +24,41 @@ pub(crate) struct RedisServer {
     process: Option<Child>,
 }
 
+/// A server process with a port, and a folder for its files.
+pub(crate) struct Process {
+    pub(crate) port: u16,
+    pub(crate) folder: TempDir,
+    process: Child,
+}
+
+impl Process {
+    /// Runs `redis-server` with what `arguments` makes of its port and folder, and waits until the port is open.
+    pub(crate) async fn start(arguments: impl FnOnce(u16, &std::path::Path) -> Vec<String>) -> Self {
+        let folder = TempDir::new().unwrap();
+        // Redis cannot be given a socket that listens already.
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new("redis-server");
+        command.args(arguments(port, folder.path())).stdout(Stdio::null());
+        let process = command.spawn().expect("redis-server is missing");
+        let started = Self { port, folder, process };
+        let mut ticks = interval(Duration::from_millis(10));
+        let ready = async {
+            while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+                ticks.tick().await;
+            }
+        };
+        timeout(LONG, ready).await.expect("redis-server does not start");
+        started
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        _ = self.process.kill();
+        _ = self.process.wait();
+    }
+}
+
 impl RedisServer {
     pub(crate) async fn start(password: &str) -> Self {
         let folder = TempDir::new().unwrap();
