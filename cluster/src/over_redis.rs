@@ -17,7 +17,7 @@ mod server;
 mod uplink;
 mod versions;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 pub use self::dsn::{RedisDsn, RedisDsnError};
 use self::{connector::Connector, keys::Keys, server::Server};
@@ -36,7 +36,12 @@ pub struct RedisOptions {
     pub cluster: String,
     /// Root certificates to trust in addition to the system's, PEM.
     pub extra_ca: Option<Vec<u8>>,
+    /// How long a request waits for the counters of limits; see [`PATIENCE`].
+    pub patience: Duration,
 }
+
+/// How long a request of the data path waits for the counters of limits before it goes by the share of its node.
+pub const PATIENCE: Duration = Duration::from_millis(50);
 
 /// A node joins the cluster.
 ///
@@ -47,8 +52,8 @@ pub struct RedisOptions {
 pub async fn join(options: &RedisOptions, node: NodeIdentity) -> ClusterResult<Cluster> {
     let connector = Connector::new(&options.dsn, options.extra_ca.as_deref())?;
     let identity = Arc::new(node);
-    let server = Server::start(connector, Keys::new(&options.cluster, options.dsn.database()), Arc::clone(&identity))?;
-    let server = Arc::new(server);
+    let keys = Keys::new(&options.cluster, options.dsn.database());
+    let server = Arc::new(Server::start(connector, keys, Arc::clone(&identity), options.patience)?);
     server.ping().await?;
     Beating::enrol(&*server, &identity).await?;
     let holder = Holder { name: identity.name.clone(), instance: identity.instance };

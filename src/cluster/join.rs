@@ -40,7 +40,8 @@ pub async fn join(config: &Config, listening: SocketAddr) -> anyhow::Result<Clus
         }
         None => None,
     };
-    let options = RedisOptions { dsn, cluster: config.cluster_name.clone(), extra_ca };
+    let cluster = config.cluster_name.clone();
+    let options = RedisOptions { dsn, cluster, extra_ca, patience: over_redis::PATIENCE };
     let place = options.dsn.to_string();
     let cluster = over_redis::join(&options, node).await;
     cluster.with_context(|| format!("REDIS_DSN: the cluster at {place} cannot be joined"))

@@ -13,9 +13,6 @@ use crate::{
     },
 };
 
-/// How long a request waits for it.
-const PATIENCE: Duration = Duration::from_millis(50);
-
 /// The same arithmetic as [`Window`](crate::counters::window::Window), by the server's clock. KEYS: a window for each limit;
 /// ARGV: limit and interval of each. A window is packed as {latest, at, count, at, count, …}.
 ///
@@ -115,7 +112,7 @@ impl Server {
                 value => Ok(redis::from_redis_value(value)?),
             })
         });
-        timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
+        timeout(self.patience, asked).await.unwrap_or_else(|_| {
             // Until the listener has tried again, others need not wait as long.
             self.signals.set_reachable(false);
             Err(ClusterError::Unavailable("no answer in time for a request".to_owned()))

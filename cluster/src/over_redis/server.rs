@@ -27,6 +27,8 @@ const CONNECTIONS: u32 = 8;
 pub(super) struct Server {
     pub(super) keys: Keys,
     pub(super) node: Arc<NodeIdentity>,
+    /// How long a request waits.
+    pub(super) patience: Duration,
     pub(super) signals: Arc<Signals>,
     /// Where the hand-out of what a predecessor left goes on; `None` = all was handed out.
     pub(super) reclaiming: Arc<Mutex<Option<String>>>,
@@ -69,7 +71,12 @@ impl Signals {
 
 impl Server {
     /// Does not connect yet.
-    pub(super) fn start(connector: Connector, keys: Keys, node: Arc<NodeIdentity>) -> ClusterResult<Self> {
+    pub(super) fn start(
+        connector: Connector,
+        keys: Keys,
+        node: Arc<NodeIdentity>,
+        patience: Duration,
+    ) -> ClusterResult<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("gpt-load-cluster")
@@ -91,7 +98,19 @@ impl Server {
         };
         let (reclaiming, received) = Default::default();
         let handle = runtime.handle().clone();
-        Ok(Self { keys, node, signals, reclaiming, received, pool, last_error, place, handle, runtime: Some(runtime) })
+        Ok(Self {
+            keys,
+            node,
+            patience,
+            signals,
+            reclaiming,
+            received,
+            pool,
+            last_error,
+            place,
+            handle,
+            runtime: Some(runtime),
+        })
     }
 
     pub(super) const fn runtime(&self) -> &Handle {

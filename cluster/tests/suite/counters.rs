@@ -85,8 +85,7 @@ async fn many_at_once_never_take_more_than_there_is(place: Place) {
                 tokio::spawn(async move {
                     let mut taken = 0;
                     for _ in 0..40 {
-                        // An answer that does not come in time may have been counted; never more than there are places.
-                        taken += u32::from(matches!(node.counters.take(&limits).await, Ok(Ok(_))));
+                        taken += u32::from(node.counters.take(&limits).await.unwrap().is_ok());
                     }
                     taken
                 })
@@ -96,9 +95,6 @@ async fn many_at_once_never_take_more_than_there_is(place: Place) {
         for taker in takers {
             taken += taker.await.unwrap();
         }
-        assert!(taken <= size && taken > 0, "{taken} of {size}");
-        if !place.is_redis() {
-            assert_eq!(taken, size);
-        }
+        assert_eq!(taken, size);
     }
 }

@@ -28,7 +28,7 @@ impl Place {
 
     pub(crate) fn at(dsn: &str) -> Self {
         let cluster = uuid::Uuid::now_v7().to_string();
-        Self::Redis(RedisOptions { dsn: dsn.parse().unwrap(), cluster, extra_ca: None })
+        Self::Redis(RedisOptions { dsn: dsn.parse().unwrap(), cluster, extra_ca: None, patience: LONG })
     }
 
     pub(crate) async fn try_join(&self, node: NodeIdentity) -> ClusterResult<Cluster> {
@@ -44,10 +44,6 @@ impl Place {
 
     pub(crate) async fn join_slave(&self, name: &str) -> Cluster {
         self.try_join(NodeIdentity { is_slave: true, ..NodeIdentity::new(name) }).await.unwrap()
-    }
-
-    pub(crate) fn is_redis(&self) -> bool {
-        matches!(self, Self::Redis(_))
     }
 }
 

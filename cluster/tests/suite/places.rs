@@ -14,7 +14,7 @@ use crate::{
 };
 
 fn options(dsn: &str) -> RedisOptions {
-    RedisOptions { dsn: dsn.parse().unwrap(), cluster: "c".into(), extra_ca: None }
+    RedisOptions { dsn: dsn.parse().unwrap(), cluster: "c".into(), extra_ca: None, patience: LONG }
 }
 
 fn arguments(text: &str) -> Vec<String> {
