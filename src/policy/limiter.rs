@@ -209,6 +209,7 @@ fn millis(duration: Duration) -> u64 {
 mod tests {
     use std::{net::IpAddr, sync::Arc};
 
+    use gpt_load_cluster::{NodeIdentity, memory::InMemoryCluster};
     use gpt_load_schema::ids::{GroupId, KeyId, PolicyId};
 
     use super::*;
@@ -257,6 +258,33 @@ mod tests {
         limiter.give_back(&counter(1), taken);
         assert!(take(2).await.is_ok());
         assert!(take(3).await.is_err(), "given back once");
+    }
+
+    #[tokio::test]
+    async fn nodes_count_together_and_by_their_shares_while_they_cannot() {
+        let place = InMemoryCluster::default();
+        let (a, line) = place.join(NodeIdentity::new("a")).await.unwrap();
+        let (b, _) = place.join(NodeIdentity::new("b")).await.unwrap();
+        assert_eq!(a.members.list().await.unwrap().len(), 2);
+        let (a, b) = (SharedLimiter::new(a), SharedLimiter::new(b));
+        let ask = |number, limit| Ask { counter: counter(number), limit, interval: SECOND * 3_600 };
+        let both = [ask(1, 100), ask(2, 5)];
+        for limiter in [&a, &b, &a, &b, &a] {
+            assert_eq!(limiter.take_all(&both, SECOND).await, Ok(()));
+        }
+        for limiter in [&a, &b] {
+            let (index, wait) = limiter.take_all(&both, SECOND).await.unwrap_err();
+            assert!(index == 1 && wait > SECOND * 3_000, "{index} {wait:?}");
+        }
+        line.cut();
+        let shares = [ask(3, 5), ask(4, 1)];
+        assert_eq!(a.take_all(&shares[..1], SECOND).await, Ok(()));
+        assert_eq!(a.take_all(&shares, SECOND).await, Ok(()));
+        assert_eq!(a.take_all(&shares[1..], SECOND).await.map_err(|(index, _)| index), Err(0), "one is one");
+        assert_eq!(a.take_all(&shares[..1], SECOND).await.map_err(|(index, _)| index), Err(0), "two of five");
+        line.mend();
+        assert_eq!(a.take_all(&shares, SECOND).await, Ok(()));
+        assert_eq!(a.take_all(&[], SECOND).await, Ok(()));
     }
 
     #[tokio::test]

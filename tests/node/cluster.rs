@@ -114,7 +114,8 @@ async fn what_a_follower_is_asked_the_leader_carries_out() {
 
     // Errors come through as the leader says them, in the client's language.
     let again = send(follower.address(), &asked.clone().header("accept-language", "zh-CN")).await;
-    assert_eq!((again.head.status, code(&again).as_str()), (400, "VALIDATION_FAILED"), "{}", again.json());
+    assert_eq!((again.head.status, code(&again).as_str()), (409, "DUPLICATE_RESOURCE"), "{}", again.json());
+    assert_eq!(again.json()["message"], "分组名称已存在");
     let unknown = Request::new("POST", "/api/groups").key("wrong").json(&group("never"));
     assert_eq!(send(follower.address(), &unknown).await.head.status, 401);
 
