@@ -25,7 +25,7 @@ pub(super) struct Connector {
 
 #[derive(Clone)]
 enum Target {
-    Server(Client),
+    Server(Box<Client>),
     /// Asked for the master whenever a connection is made.
     Sentinels(Arc<Mutex<SentinelClient>>),
 }
@@ -48,10 +48,10 @@ impl Connector {
         };
         let certificates = is_tls.then(|| with_system_roots(extra_ca.unwrap_or_default()));
         let target = match &dsn.0 {
-            Place::Server(info) => Target::Server(match certificates {
+            Place::Server(info) => Target::Server(Box::new(match certificates {
                 Some(certificates) => Client::build_with_tls(info.clone(), certificates).map_err(refused)?,
                 None => Client::open(info.clone()).map_err(refused)?,
-            }),
+            })),
             Place::Sentinels(sentinels) => {
                 Target::Sentinels(Arc::new(Mutex::new(sentinel_client(sentinels, certificates).map_err(refused)?)))
             }
@@ -67,7 +67,7 @@ impl Connector {
     pub(super) async fn client(&self) -> RedisResult<Client> {
         let find = async {
             match &self.target {
-                Target::Server(client) => Ok(client.clone()),
+                Target::Server(client) => Ok(Client::clone(client)),
                 Target::Sentinels(sentinels) => sentinels.lock().await.async_get_client().await,
             }
         };

@@ -1,5 +1,7 @@
 //! One suite for everything that nodes share, in memory and over Redis, and what only Redis can do: go and come back.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod bus;
 mod counters;
 mod lease;

@@ -27,7 +27,7 @@ pub(crate) struct RedisServer {
 /// A server process with a port, and a folder for its files.
 pub(crate) struct Process {
     pub(crate) port: u16,
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
     process: Child,
 }
 
@@ -40,7 +40,7 @@ impl Process {
         let mut command = Command::new("redis-server");
         command.args(arguments(port, folder.path())).stdout(Stdio::null());
         let process = command.spawn().expect("redis-server is missing");
-        let started = Self { port, folder, process };
+        let started = Self { port, _folder: folder, process };
         let mut ticks = interval(Duration::from_millis(10));
         let ready = async {
             while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
