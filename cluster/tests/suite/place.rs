@@ -13,7 +13,7 @@ use tokio::time::timeout;
 /// A cluster that no other test knows.
 pub(crate) enum Place {
     Memory(InMemoryCluster),
-    Redis(RedisOptions),
+    Redis(Box<RedisOptions>),
 }
 
 impl Place {
@@ -28,7 +28,7 @@ impl Place {
 
     pub(crate) fn at(dsn: &str) -> Self {
         let cluster = uuid::Uuid::now_v7().to_string();
-        Self::Redis(RedisOptions { dsn: dsn.parse().unwrap(), cluster, extra_ca: None, patience: LONG })
+        Self::Redis(Box::new(RedisOptions { dsn: dsn.parse().unwrap(), cluster, extra_ca: None, patience: LONG }))
     }
 
     pub(crate) async fn try_join(&self, node: NodeIdentity) -> ClusterResult<Cluster> {
@@ -65,6 +65,7 @@ pub(crate) async fn follows(node: &Cluster, leader: &str) {
     role(node, |role| *role == Role::Follower { leader: Some(leader.to_owned()) }).await;
 }
 
+#[allow(clippy::needless_pass_by_value, reason = "callers ask in place")]
 pub(crate) fn is_away<T: std::fmt::Debug>(answer: ClusterResult<T>) {
     assert!(matches!(answer, Err(ClusterError::Unavailable(_))), "{answer:?}");
 }
