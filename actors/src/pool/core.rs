@@ -19,6 +19,7 @@ use super::{
     TrippedGuard,
     guard::{Cause, Guard, Terms},
     inbox::{Origin, Outcome},
+    lately::Lately,
     memory::Texts,
     news::News,
     shared::Shared,
@@ -29,7 +30,7 @@ use super::{
     watch::has_a_cause,
     witness::Witness,
 };
-use crate::{deltas::DeltaQueue, journal::Ticket};
+use crate::{cluster::knowledge::Word, deltas::DeltaQueue, journal::Ticket};
 
 /// How long before the end of a cooldown the key is put back into its ring, which skips it until then.
 const RETURN_AHEAD: Duration = Duration::from_millis(RETURN_LEAD_MS.unsigned_abs() / 2);
@@ -56,6 +57,8 @@ pub(crate) struct PoolCore {
     outdated: bool,
     /// The outcome that is being applied, until the change that it makes takes its ticket.
     cause: Option<(KeyId, Ticket)>,
+    /// When what keys are lately came to pass, here or on another node; empty on a node alone.
+    lately: Lately,
     /// What people are to be told.
     pub(crate) news: News,
 }
@@ -81,6 +84,7 @@ impl PoolCore {
             witness: Witness::default(),
             outdated: true,
             cause: None,
+            lately: Lately::default(),
             news: News::default(),
         };
         for slot in core.table.iter() {
@@ -152,6 +156,10 @@ impl PoolCore {
         let Some(slot) = self.live(id) else { return false };
         self.witness.forget(id);
         self.tell(&slot, event, now);
+        // On other nodes outcomes are under way that know nothing of it: they must not undo what a person wants.
+        if self.shared.knowledge().is_some() {
+            self.raise_generation(&slot);
+        }
         self.watch();
         true
     }
@@ -271,10 +279,17 @@ impl PoolCore {
         slot.arrange(record);
         let before = slot.standing();
         let is_later = record.health.generation > before.health.generation;
-        if before.health == record.health || (!is_later && self.deltas.is_waiting(record.id)) {
+        let is_outdated = || self.deltas.is_waiting(record.id) || self.lately.outdates(record.id, &record.health);
+        if before.health == record.health || (!is_later && is_outdated()) {
             return;
         }
-        self.deltas.forget(record.id);
+        self.lately.forget(record.id);
+        if self.shared.knowledge().is_some() {
+            // What failed here before counts, whatever another node has made of the key.
+            self.deltas.heed(record.id, &record.health);
+        } else {
+            self.deltas.forget(record.id);
+        }
         self.guard.forget(record.id);
         self.witness.forget(record.id);
         let stored = Standing::stored(record.health.clone());
@@ -283,6 +298,52 @@ impl PoolCore {
         self.news.change(slot, &before.health, &stored.health);
         slot.publish(&stored, &mut self.texts);
         self.shared.recount(Some(before.health.state), Some(stored.health.state));
+    }
+
+    /// Another node says what became of a key. Where this node knows later, or the same, answers that; where it does not, the
+    /// key is that from now on.
+    pub(crate) fn hear(&mut self, word: &Word) -> Option<KeyHealth> {
+        let slot = self.live(word.key)?;
+        let before = slot.standing().health;
+        let known_at = self.lately.time_of(word.key, &before);
+        if (before.generation, known_at) >= (word.health.generation, word.at) {
+            return Some(before);
+        }
+        self.lately.note(word.key, word.at);
+        self.deltas.heed(word.key, &word.health);
+        self.guard.forget(word.key);
+        slot.count_failures(word.failures, word.reset);
+        let after = Standing::stored(word.health.clone());
+        self.news.change(&slot, &before, &after.health);
+        show(&slot, &after, &mut self.texts);
+        remind(&mut self.timers, word.key, &after);
+        self.outdated |= !rotates_alike(&before, &after.health);
+        self.shared.recount(Some(before.state), Some(after.health.state));
+        self.watch();
+        None
+    }
+
+    /// Outcomes of earlier uses mean nothing any more.
+    fn raise_generation(&mut self, slot: &Arc<Slot>) {
+        let before = slot.standing();
+        let mut standing = before.clone();
+        standing.health.generation = standing.health.generation.saturating_add(1);
+        self.change_another(slot, &before, &Transition { standing, failures: 0, reset_failures: false });
+    }
+
+    /// Other nodes are to know what became of a key.
+    fn spread(&mut self, slot: &Slot, transition: &Transition) {
+        let Some(knowledge) = self.shared.knowledge() else { return };
+        let at = Timestamp::now();
+        self.lately.note(slot.id(), at);
+        knowledge.tell(Word {
+            group: self.shared.group,
+            key: slot.id(),
+            health: transition.standing.health.clone(),
+            failures: transition.failures,
+            reset: transition.reset_failures,
+            at,
+        });
     }
 
     /// What an outcome makes of its key, and of others.
@@ -409,6 +470,7 @@ impl PoolCore {
             };
             let ticket = self.cause.take_if(|(key, _)| *key == slot.id()).map(|(_, ticket)| ticket);
             self.deltas.push_for(delta, ticket);
+            self.spread(slot, transition);
         }
         slot.count_failures(transition.failures, transition.reset_failures);
         let seen = (slot.rotation(), slot.resting_until());

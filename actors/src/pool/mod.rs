@@ -13,6 +13,7 @@ pub(crate) mod core;
 mod guard;
 pub(crate) mod inbox;
 pub(crate) mod kept;
+mod lately;
 mod lease;
 mod ledger;
 mod memory;

@@ -1,7 +1,7 @@
 //! What the data path and the group actor of one group share.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
@@ -22,7 +22,10 @@ use super::{
     table::Table,
     watch::{Alarm, Watch, has_a_cause},
 };
-use crate::journal::{Journal, Kind, Ticket};
+use crate::{
+    cluster::knowledge::Knowledge,
+    journal::{Journal, Kind, Ticket},
+};
 
 /// Wakes whoever drains the inbox.
 pub(crate) type Nudge = Box<dyn Fn() + Send + Sync>;
@@ -46,6 +49,8 @@ pub(crate) struct Shared {
     filled: AtomicBool,
     /// The group's upstreams are others than those that keys failed against.
     moved: AtomicBool,
+    /// Tells other nodes what becomes of keys; none on a node alone.
+    knowledge: OnceLock<Arc<Knowledge>>,
 }
 
 impl Shared {
@@ -66,7 +71,18 @@ impl Shared {
             applied: AtomicU64::new(0),
             filled: AtomicBool::new(false),
             moved: AtomicBool::new(false),
+            knowledge: OnceLock::new(),
         }
+    }
+
+    /// What becomes of keys is told to other nodes; the first word counts.
+    pub(crate) fn share(&self, knowledge: Arc<Knowledge>) {
+        let _ = self.knowledge.set(knowledge);
+    }
+
+    /// Where other nodes are told what becomes of keys.
+    pub(crate) fn knowledge(&self) -> Option<&Knowledge> {
+        self.knowledge.get().map(|knowledge| &**knowledge)
     }
 
     /// Whether the pool has held all stored keys once.

@@ -5,8 +5,11 @@ pub(crate) mod commit;
 pub(crate) mod kept_row;
 pub(crate) mod leader;
 pub(crate) mod logs;
+mod others;
 mod policies;
 mod rotation;
+pub(crate) mod sender;
+pub(crate) mod shipment;
 mod tokens;
 
 use std::{
@@ -26,6 +29,7 @@ use tokio::sync::oneshot;
 
 use self::leader::Leader;
 use crate::{
+    cluster::changes::Notice,
     commands::{Command, CommandError, Reply},
     events::Event,
     respawn::{Lifeline, Link},
@@ -82,6 +86,12 @@ pub(crate) enum Job {
     Resync(GroupId),
     /// Compare everything with the database.
     Recover,
+    /// Take over from the former leader.
+    Lead,
+    /// Make a change of the leader true here.
+    Apply(Box<Notice>),
+    /// Compare what this node has with what the cluster has.
+    Compare,
 }
 
 /// Work that waits; survives the actor.
@@ -271,6 +281,9 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
         Job::Start(answer) => {
             let _ = answer.send(leader.start().await);
         }
+        Job::Execute(_, _, answer) if leader.committer.follows() => {
+            let _ = answer.send(Err(CommandError::NoLeader));
+        }
         Job::Execute(command, author, answer) => {
             let event = Event::of(&command);
             let result = match author {
@@ -295,6 +308,13 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
                 (None, Err(_)) => return Done::Again(Box::new(Job::Reload(None)), RESYNC_AGAIN),
             }
         }
+        Job::Flush(answer) if leader.committer.follows() => {
+            // What others do meanwhile does not wait for the leader.
+            actix_rt::spawn(async move {
+                let result = tokio::time::timeout(FLUSH_PATIENCE, leader.committer.settled()).await;
+                let _ = answer.send(result.map_err(|_| CommandError::NoLeader));
+            });
+        }
         Job::Flush(answer) => {
             let result = commit_patiently(&leader).await;
             let is_down = result.is_err();
@@ -309,6 +329,9 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
             }
             return Done::Committed { is_down: result.is_err() };
         }
+        Job::Chores if leader.committer.follows() => leader.tell_what_is_to_be_noted().await,
+        // The leader does that.
+        Job::KeepTask | Job::Prune | Job::Rotate if leader.committer.follows() => {}
         Job::KeepTask => {
             if let Err(error) = leader.keep_task().await {
                 tracing::warn!(%error, "the record of the task is stored later");
@@ -345,6 +368,20 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
                 return Done::Again(Box::new(Job::Recover), RESYNC_AGAIN);
             }
         }
+        Job::Lead => {
+            if let Err(error) = leader.take_over().await
+                && !leader.committer.follows()
+            {
+                tracing::warn!(%error, "what the former leader left is taken over later");
+                return Done::Again(Box::new(Job::Lead), RESYNC_AGAIN);
+            }
+        }
+        Job::Apply(notice) => {
+            if let Err(error) = leader.apply(&notice).await {
+                tracing::warn!(%error, "a change of the leader is in force here later");
+            }
+        }
+        Job::Compare => leader.compare().await,
     }
     Done::Quiet
 }
