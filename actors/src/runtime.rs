@@ -402,7 +402,7 @@ impl Inner {
         let chores = orders.clone();
         let audit = Arc::new(Audit::new(committer.clone(), Box::new(move || chores.queue_once(Job::Chores))));
         let team = Arc::new(Team {
-            changes: Arc::new(Changes::new(cluster.versions.clone())),
+            changes: Changes::default(),
             cluster,
             committer: committer.clone(),
             directory: directory.clone(),

@@ -115,7 +115,9 @@ impl Intake {
         let (about, changes, rows, proofs) = (&mark, &deltas, &logs, &proofs);
         let stored = self
             .committer
-            .write(|writer| async move { writer.commit_marked(changes, rows, resources, proofs, Some(about), now).await })
+            .write(
+                |writer| async move { writer.commit_marked(changes, rows, resources, proofs, Some(about), now).await },
+            )
             .await;
         match stored {
             Ok(Turn::Now) => {

@@ -16,8 +16,8 @@ pub(crate) mod knowledge;
 mod team;
 mod view;
 
+pub use self::view::{ClusterView, UplinkView};
 pub(crate) use self::{
     intake::Intake,
     team::{REPLIES, Team},
 };
-pub use self::view::{ClusterView, UplinkView};

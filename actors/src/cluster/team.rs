@@ -47,7 +47,7 @@ pub(crate) struct Team {
     pub(crate) cluster: Cluster,
     pub(crate) committer: Arc<Committer>,
     pub(crate) directory: Arc<Directory>,
-    pub(crate) changes: Arc<Changes>,
+    pub(crate) changes: Changes,
     pub(crate) knowledge: Arc<Knowledge>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) orders: Orders,
@@ -225,5 +225,6 @@ impl Team {
 
 fn read<T: serde::de::DeserializeOwned>(message: &Message) -> Option<T> {
     let read = serde_json::from_slice(&message.payload);
-    read.inspect_err(|error| tracing::warn!(from = &*message.from, %error, "a message of another node cannot be read")).ok()
+    read.inspect_err(|error| tracing::warn!(from = &*message.from, %error, "a message of another node cannot be read"))
+        .ok()
 }

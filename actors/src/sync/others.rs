@@ -96,7 +96,9 @@ impl Leader {
                         self.team.changes.apply(subject, version);
                         self.team.versions_behind.fetch_sub(1, Ordering::Relaxed);
                     }
-                    Err(error) => tracing::warn!(?subject, %error, "what the leader has changed is in force here later"),
+                    Err(error) => {
+                        tracing::warn!(?subject, %error, "what the leader has changed is in force here later")
+                    }
                 }
             }
         } else {

@@ -147,8 +147,7 @@ mod tests {
                         }
                     } else {
                         // What the database has proofs of is not owed.
-                        let is_stored =
-                            |record: &Record| database.counted.contains_key(&(self.name.clone(), *record));
+                        let is_stored = |record: &Record| database.counted.contains_key(&(self.name.clone(), *record));
                         self.journal.retain(|record| !is_stored(record));
                         self.waiting.retain(|record| !is_stored(record));
                         self.under_way.take_if(|batch| batch.iter().all(is_stored));

@@ -139,7 +139,8 @@ mod tests {
     fn a_shipment_comes_back_as_it_was_and_holds_no_key() {
         let mark = Mark { node: "n".to_owned(), incarnation: "i".to_owned(), sequence: 3 };
         let model = ModelHealth { model: "m".to_owned(), resting_until: Some(Timestamp(9)), ..ModelHealth::default() };
-        let health = KeyHealth { models: vec![model], last_error: Some("no".into()), ..KeyHealth::new(KeyState::Invalid) };
+        let health =
+            KeyHealth { models: vec![model], last_error: Some("no".into()), ..KeyHealth::new(KeyState::Invalid) };
         let deltas = [KeyDelta { id: KeyId(5), health, failures: 2, reset_failures: true }];
         let resource = Resource {
             group_id: GroupId(1),

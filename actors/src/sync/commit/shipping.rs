@@ -47,7 +47,12 @@ pub(crate) struct Shipping {
 }
 
 impl Shipping {
-    pub(crate) fn new(sender: Sender, uplink: Arc<dyn Uplink>, tokens: Arc<Tokens>, forget_before: Option<i64>) -> Self {
+    pub(crate) fn new(
+        sender: Sender,
+        uplink: Arc<dyn Uplink>,
+        tokens: Arc<Tokens>,
+        forget_before: Option<i64>,
+    ) -> Self {
         let (replies, answers) = mpsc::unbounded_channel();
         Self {
             uplink,

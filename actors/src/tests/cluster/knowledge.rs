@@ -20,7 +20,8 @@ async fn a_key_that_failed_on_one_node_rests_on_all_without_the_database() {
     follower.faults.lose.store(u64::MAX, std::sync::atomic::Ordering::Release);
     let at = follower.use_key(group, 1, OutcomeClass::RateLimited, Some(Duration::from_secs(600))).await;
     let rested = Instant::now();
-    let rests = |mate: &super::Mate| matches!(mate.pool(group).checkout(&FIRST, Timestamp::now()), Err(NoKey::AllResting(_)));
+    let rests =
+        |mate: &super::Mate| matches!(mate.pool(group).checkout(&FIRST, Timestamp::now()), Err(NoKey::AllResting(_)));
     until("it rests on all nodes", async || rests(&leader) && rests(&third)).await;
     tracing::info!(key = at.0, elapsed = ?rested.elapsed(), "the key rests everywhere");
     let stored = &leader.keys(group).await[0];
@@ -37,7 +38,8 @@ async fn failures_in_a_row_count_over_all_nodes() {
     leader.set("blacklist_threshold", "3").await;
     let group = leader.group("default", 2).await;
     until("the follower has the keys", async || follower.has(group, 2)).await;
-    let failures = |mate: &super::Mate, id| mate.pool(group).key(id, Timestamp::now()).map(|key| key.record.failure_count);
+    let failures =
+        |mate: &super::Mate, id| mate.pool(group).key(id, Timestamp::now()).map(|key| key.record.failure_count);
     let id = leader.keys(group).await[0].id;
     for (mate, other, count) in [(&leader, &follower, 1), (&follower, &leader, 2)] {
         mate.use_key(group, 1, OutcomeClass::KeyForbidden, None).await;
@@ -52,7 +54,10 @@ async fn failures_in_a_row_count_over_all_nodes() {
     follower.flush().await;
     leader.flush().await;
     let stored = &leader.keys(group).await[0];
-    assert_eq!((stored.health.state, stored.health.consecutive_failures, stored.failure_count), (KeyState::Disabled, 3, 3));
+    assert_eq!(
+        (stored.health.state, stored.health.consecutive_failures, stored.failure_count),
+        (KeyState::Disabled, 3, 3)
+    );
     leader.runtime.stop().await;
     follower.runtime.stop().await;
 }

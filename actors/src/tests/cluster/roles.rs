@@ -1,10 +1,7 @@
 use std::time::{Duration, Instant};
 
 use gpt_load_cluster::lease::Role;
-use gpt_load_schema::{
-    task::TaskKind,
-    time::Timestamp,
-};
+use gpt_load_schema::{task::TaskKind, time::Timestamp};
 
 use super::{Team, until};
 use crate::{
