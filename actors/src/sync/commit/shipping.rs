@@ -135,6 +135,14 @@ impl Committer {
         }
     }
 
+    /// Resolves when what waits may go; at once on a node alone.
+    pub(crate) async fn opened(&self) {
+        if let Some(shipping) = &self.shipping {
+            // The sender lives as long as self.
+            let _ = shipping.is_open.subscribe().wait_for(|is_open| *is_open).await;
+        }
+    }
+
     /// Something waits that should not wait long.
     pub(crate) fn hurry(&self) {
         if let Some(shipping) = &self.shipping {

@@ -18,12 +18,10 @@ async fn a_key_that_failed_on_one_node_rests_on_all_without_the_database() {
     until("all have the key", async || follower.has(group, 1) && third.has(group, 1)).await;
     // No shipment arrives: what the others learn, they learn from the node itself.
     follower.faults.lose.store(u64::MAX, std::sync::atomic::Ordering::Release);
-    let at = follower.use_key(group, 1, OutcomeClass::RateLimited, Some(Duration::from_secs(600))).await;
-    let rested = Instant::now();
+    follower.use_key(group, 1, OutcomeClass::RateLimited, Some(Duration::from_secs(600))).await;
     let rests =
         |mate: &super::Mate| matches!(mate.pool(group).checkout(&FIRST, Timestamp::now()), Err(NoKey::AllResting(_)));
     until("it rests on all nodes", async || rests(&leader) && rests(&third)).await;
-    tracing::info!(key = at.0, elapsed = ?rested.elapsed(), "the key rests everywhere");
     let stored = &leader.keys(group).await[0];
     assert_eq!(stored.health.resting_until, None, "the database does not know yet");
     for mate in [third, follower, leader] {
@@ -72,7 +70,7 @@ async fn what_a_person_orders_is_not_undone_by_what_another_node_found_before() 
     let id = lease.id();
     // The follower fails with the key, and neither its word nor its shipment arrives before the order.
     follower.faults.mute.lock().push("keys");
-    follower.faults.lose.store(2, std::sync::atomic::Ordering::Release);
+    follower.faults.lose.store(1, std::sync::atomic::Ordering::Release);
     lease.settle(
         verdict(OutcomeClass::KeyForbidden, None),
         Asked { upstream: &"http://up".into(), model: "" },
@@ -88,4 +86,35 @@ async fn what_a_person_orders_is_not_undone_by_what_another_node_found_before() 
     assert_eq!((leader.pool(group).counts().disabled, follower.pool(group).counts().disabled), (1, 1));
     leader.runtime.stop().await;
     follower.runtime.stop().await;
+}
+
+/// A measurement: `cargo test -p gpt-load-actors --lib until_all_nodes_know -- --ignored --nocapture`.
+#[actix_rt::test]
+#[ignore = "it asserts nothing of time"]
+async fn until_all_nodes_know() {
+    const KEYS: usize = 300;
+    let team = Team::new().await;
+    let (leader, follower) = team.pair().await;
+    let group = leader.group("default", KEYS).await;
+    let third = team.slave("c").await;
+    let count = i64::try_from(KEYS).expect("small");
+    until("all have the keys", async || follower.has(group, count) && third.has(group, count)).await;
+    let mut times = Vec::new();
+    for _ in 0..KEYS {
+        let lease = follower.pool(group).checkout(&FIRST, Timestamp::now()).expect("a key is left");
+        let (id, failed) = (lease.id(), Instant::now());
+        let asked = Asked { upstream: &"http://up".into(), model: "" };
+        lease.settle(verdict(OutcomeClass::RateLimited, Some(Duration::from_secs(600))), asked, Timestamp::now());
+        let rests = |mate: &super::Mate| {
+            let key = mate.pool(group).key(id, Timestamp::now()).expect("it is there");
+            key.away_until.is_some()
+        };
+        until("it rests", async || rests(&leader) && rests(&third)).await;
+        times.push(failed.elapsed());
+    }
+    times.sort_unstable();
+    println!("p50 {:?}, p99 {:?}, longest {:?}", times[KEYS / 2], times[KEYS * 99 / 100], times[KEYS - 1]);
+    for mate in [third, follower, leader] {
+        mate.runtime.stop().await;
+    }
 }

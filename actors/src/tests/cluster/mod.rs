@@ -129,6 +129,11 @@ impl Mate {
         tokio::time::timeout(PATIENCE, followed).await.expect("it follows in time").expect("the lease is there");
     }
 
+    /// Waits until all that was handed over is stored, whatever is lost on its way.
+    async fn flush(&self) {
+        until("all is stored", async || self.runtime.flush().await.is_ok()).await;
+    }
+
     fn record(&self, rows: i64) {
         (0..rows).for_each(|number| self.runtime.record(log_row(number)));
     }
