@@ -311,7 +311,11 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
         Job::Flush(answer) if leader.committer.follows() => {
             // What others do meanwhile does not wait for the leader.
             actix_rt::spawn(async move {
-                let result = tokio::time::timeout(FLUSH_PATIENCE, leader.committer.settled()).await;
+                let settled = async {
+                    leader.committer.opened().await;
+                    leader.committer.settled().await;
+                };
+                let result = tokio::time::timeout(FLUSH_PATIENCE, settled).await;
                 let _ = answer.send(result.map_err(|_| CommandError::NoLeader));
             });
         }
@@ -389,8 +393,9 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
 /// Commits everything that waits; a database that is busy or restarts is given some time.
 async fn commit_patiently(leader: &Leader) -> Result<(), StoreError> {
     let started = Instant::now();
-    // When it is not in time, what waits is in the journal.
-    let _ = tokio::time::timeout(FLUSH_PATIENCE, leader.committer.opened()).await;
+    if tokio::time::timeout(FLUSH_PATIENCE, leader.committer.opened()).await.is_err() {
+        return Err(StoreError::Unavailable("what an earlier process of this node left is not stored yet".to_owned()));
+    }
     loop {
         match leader.committer.commit_all().await {
             Err(_) if started.elapsed() < FLUSH_PATIENCE => tokio::time::sleep(FIRST_WAIT).await,

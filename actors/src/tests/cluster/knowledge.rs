@@ -5,7 +5,7 @@ use gpt_load_schema::{key::KeyState, log::OutcomeClass, time::Timestamp};
 use super::{Team, until};
 use crate::{
     commands::{Command, Order},
-    pool::{Asked, NoKey},
+    pool::{Announced, Asked, NoKey, Remaining},
     tests::fixture::{FIRST, verdict},
 };
 
@@ -86,6 +86,27 @@ async fn what_a_person_orders_is_not_undone_by_what_another_node_found_before() 
     assert_eq!((leader.pool(group).counts().disabled, follower.pool(group).counts().disabled), (1, 1));
     leader.runtime.stop().await;
     follower.runtime.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_limit_that_is_used_up_on_one_node_is_so_on_all() {
+    let team = Team::new().await;
+    let (leader, follower) = team.pair().await;
+    let group = leader.group("default", 1).await;
+    until("the follower has the key", async || follower.has(group, 1)).await;
+    let lease = follower.lease(group, 1).await;
+    let remaining = Remaining { left: 0, limit: Some(9), reset_in: Duration::from_secs(600) };
+    lease.learn(&Announced { requests: Some(remaining), ..Announced::default() }, "", Timestamp::now());
+    drop(lease);
+    let rests =
+        |mate: &super::Mate| matches!(mate.pool(group).checkout(&FIRST, Timestamp::now()), Err(NoKey::AllResting(_)));
+    until("it rests on both", async || rests(&follower) && rests(&leader)).await;
+    leader.runtime.stop().await;
+    follower.runtime.stop().await;
+    assert_eq!(
+        team.store.keys_of(group, &leader.pool(group).ids(None)).await.expect("read")[0].health.resting_until,
+        None
+    );
 }
 
 /// A measurement: `cargo test -p gpt-load-actors --lib until_all_nodes_know -- --ignored --nocapture`.

@@ -4,6 +4,7 @@ mod changes;
 mod knowledge;
 mod roles;
 mod shipments;
+mod trouble;
 
 use std::{
     collections::BTreeMap,
