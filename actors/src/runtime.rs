@@ -274,6 +274,8 @@ impl Runtime {
         if tokio::time::timeout(TASK_END, self.inner.tasks.idle()).await.is_err() {
             tracing::warn!("stopped while the task was at work; the next start shows it as failed");
         }
+        // Whoever ended the task may not have said so yet.
+        self.inner.orders.queue(Job::KeepTask);
         self.inner.orders.queue(Job::Chores);
         if let Err(error) = self.flush().await {
             let RuntimeStats { logs_waiting, .. } = self.stats();
