@@ -42,7 +42,8 @@ impl PoolCore {
     /// Other nodes are to know what became of a key.
     pub(super) fn spread(&mut self, slot: &Slot, transition: &Transition) {
         let Some(knowledge) = self.shared.knowledge() else { return };
-        let at = Timestamp::now();
+        // It comes after what another node said, even if that node's clock is ahead.
+        let at = Timestamp::now().max(self.lately.after(slot.id()));
         self.lately.note(slot.id(), at);
         knowledge.tell(Word {
             group: self.shared.group,

@@ -67,10 +67,12 @@ impl Shipping {
         }
     }
 
-    /// What the leader said.
+    /// What the leader said, perhaps to another node.
     pub(crate) fn hear(&self, reply: Reply) {
-        // The receiver lives as long as self.
-        let _ = self.replies.send(reply);
+        if reply.is_about(&self.mark()) {
+            // The receiver lives as long as self.
+            let _ = self.replies.send(reply);
+        }
     }
 
     /// The mark of what is under way, or next.
