@@ -84,7 +84,7 @@ impl Replay {
     pub(crate) async fn among_others(self, leftovers: Vec<Leftover>) {
         self.committer.introduced().await;
         let mut leftovers = Some(leftovers);
-        let rows = loop {
+        let mut rows = loop {
             // Only the question for proofs, which comes before anything is read, fails for a time.
             match self.store.outcome_proofs(self.journal.node().unwrap_or_default()).await {
                 Ok(_) => match self.outcomes(leftovers.take().unwrap_or_default()).await {
@@ -100,6 +100,7 @@ impl Replay {
                 }
             }
         };
+        self.rows(&mut rows).await;
         self.committer.open();
         self.follow(rows).await;
     }

@@ -1,5 +1,6 @@
 //! Starts the actors of a node and hands out what the rest of the node needs of them.
 
+mod others;
 mod threads;
 
 use std::{
@@ -10,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use gpt_load_cluster::{Cluster, Epoch, NodeIdentity, bus::Subscription, lease::Role};
+use gpt_load_cluster::{Cluster, Epoch, NodeIdentity};
 use gpt_load_schema::{
     audit::Actor,
     ids::GroupId,
@@ -19,13 +20,13 @@ use gpt_load_schema::{
     store::{Store, StoreError},
     time::Timestamp,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 use self::threads::Threads;
 use crate::{
     audit::Audit,
-    cluster::{ClusterView, Intake, Team, changes::Changes, knowledge::Knowledge},
+    cluster::{Team, changes::Changes, knowledge::Knowledge},
     commands::{Command, CommandError, Reply},
     deltas::DeltaQueue,
     events::Events,
@@ -204,21 +205,6 @@ impl Runtime {
         &self.inner.tokens
     }
 
-    /// The node's place in the cluster now.
-    pub fn cluster_view(&self) -> ClusterView {
-        self.inner.team.view()
-    }
-
-    /// What the node is in the cluster, as it changes.
-    pub fn role_changes(&self) -> watch::Receiver<Role> {
-        self.inner.team.cluster.lease.watch()
-    }
-
-    /// What the node shares with others.
-    pub fn cluster(&self) -> &Cluster {
-        &self.inner.team.cluster
-    }
-
     /// What happens on the node, for whoever listens.
     pub fn events(&self) -> &Events {
         &self.inner.events
@@ -288,6 +274,8 @@ impl Runtime {
         if tokio::time::timeout(TASK_END, self.inner.tasks.idle()).await.is_err() {
             tracing::warn!("stopped while the task was at work; the next start shows it as failed");
         }
+        // Whoever ended the task may not have said so yet.
+        self.inner.orders.queue(Job::KeepTask);
         self.inner.orders.queue(Job::Chores);
         if let Err(error) = self.flush().await {
             let RuntimeStats { logs_waiting, .. } = self.stats();
@@ -407,7 +395,7 @@ impl Inner {
         let chores = orders.clone();
         let audit = Arc::new(Audit::new(committer.clone(), Box::new(move || chores.queue_once(Job::Chores))));
         let team = Arc::new(Team {
-            changes: Arc::new(Changes::new(cluster.versions.clone())),
+            changes: Changes::default(),
             cluster,
             committer: committer.clone(),
             directory: directory.clone(),
@@ -490,23 +478,6 @@ impl Inner {
         replay.rows(&mut rows).await;
         self.threads.sync.spawn(replay.follow(rows));
         Ok(())
-    }
-
-    /// Begins what a node of several does beside its work.
-    fn work_with_others(&self, bus: Subscription) {
-        let (team, threads) = (&self.team, &self.threads);
-        let intake = Intake {
-            cluster: team.cluster.clone(),
-            store: self.store.clone(),
-            committer: team.committer.clone(),
-            directory: self.directory.clone(),
-        };
-        threads.sync.spawn(team.clone().listen(bus));
-        threads.sync.spawn(team.clone().ship());
-        threads.sync.spawn(team.clone().tell());
-        threads.sync.spawn(team.clone().keep_house());
-        threads.sync.spawn(team.clone().follow_roles());
-        threads.sync.spawn(intake.run());
     }
 
     async fn end(&self) {

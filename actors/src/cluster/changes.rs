@@ -1,11 +1,8 @@
 //! What the leader changed, for all others: told at once, and found out by comparing versions when the telling was lost.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
-use gpt_load_cluster::{
-    Epoch,
-    versions::{Version, Versions},
-};
+use gpt_load_cluster::{Epoch, versions::Version};
 use gpt_load_schema::ids::{GroupId, KeyId};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -80,16 +77,12 @@ impl Notice {
 }
 
 /// The versions in which this node has everything.
+#[derive(Default)]
 pub(crate) struct Changes {
-    pub(crate) versions: Arc<dyn Versions>,
     applied: Mutex<BTreeMap<Subject, Version>>,
 }
 
 impl Changes {
-    pub(crate) fn new(versions: Arc<dyn Versions>) -> Self {
-        Self { versions, applied: Mutex::default() }
-    }
-
     /// The version in which this node has `subject`.
     pub(crate) fn applied(&self, subject: Subject) -> Version {
         self.applied.lock().get(&subject).copied().unwrap_or_default()
@@ -147,33 +140,11 @@ impl Changes {
 
 #[cfg(test)]
 mod tests {
-    use async_trait::async_trait;
-    use gpt_load_cluster::ClusterResult;
-
     use super::*;
-
-    struct Nowhere;
-
-    #[async_trait]
-    impl Versions for Nowhere {
-        async fn publish(&self, _: &str, _: Version) -> ClusterResult<()> {
-            Ok(())
-        }
-        async fn forget(&self, _: &str) -> ClusterResult<()> {
-            Ok(())
-        }
-        async fn all(&self) -> ClusterResult<BTreeMap<String, Version>> {
-            Ok(BTreeMap::new())
-        }
-    }
-
-    fn changes() -> Changes {
-        Changes::new(Arc::new(Nowhere))
-    }
 
     #[test]
     fn versions_grow_by_one_within_a_term_and_jump_with_the_next() {
-        let (changes, keys) = (changes(), Subject::Keys(GroupId(7)));
+        let (changes, keys) = (Changes::default(), Subject::Keys(GroupId(7)));
         let versions: Vec<_> = [3, 3, 4]
             .map(|epoch| {
                 let (name, notice) = changes.changed(keys, Which::All, Epoch(epoch));
@@ -188,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_comparison_finds_what_either_side_missed() {
-        let changes = changes();
+        let changes = Changes::default();
         changes.apply(Subject::Everything, Version(5));
         changes.apply(Subject::Everything, Version(4));
         changes.apply(Subject::Keys(GroupId(1)), Version(2));

@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use gpt_load_cluster::{
     Cluster, Epoch,
     bus::{Event as Heard, Message},
@@ -19,7 +18,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
     changes::{self, Changes, Notice, Subject, Which},
-    knowledge::{self, Knowledge, Word},
+    knowledge::{self, Knowledge, UsedUp, Word},
     view::{ClusterView, UplinkView},
 };
 use crate::{
@@ -47,7 +46,7 @@ pub(crate) struct Team {
     pub(crate) cluster: Cluster,
     pub(crate) committer: Arc<Committer>,
     pub(crate) directory: Arc<Directory>,
-    pub(crate) changes: Arc<Changes>,
+    pub(crate) changes: Changes,
     pub(crate) knowledge: Arc<Knowledge>,
     pub(crate) journal: Arc<Journal>,
     pub(crate) orders: Orders,
@@ -112,6 +111,13 @@ impl Team {
                     }
                 }
             }
+            knowledge::LIMITS => {
+                for limit in read::<Vec<UsedUp>>(message).unwrap_or_default() {
+                    if let Some(member) = self.directory.member(limit.group) {
+                        member.shared.hear_used_up(&limit);
+                    }
+                }
+            }
             audit::TOPIC if !self.committer.follows() => {
                 if let Some(noted) = read::<Vec<Noted>>(message) {
                     self.audit.record_for_another(noted);
@@ -147,9 +153,8 @@ impl Team {
     /// Tells what became of keys here.
     pub(crate) async fn tell(self: Arc<Self>) {
         loop {
-            for words in self.knowledge.messages().await {
-                let Ok(payload) = serde_json::to_vec(&words) else { continue };
-                if let Err(error) = self.cluster.bus.publish(knowledge::TOPIC, Bytes::from(payload)).await {
+            for (topic, message) in self.knowledge.messages().await {
+                if let Err(error) = self.cluster.bus.publish(topic, message).await {
                     tracing::debug!(%error, "other nodes do not hear what became of keys");
                 }
             }

@@ -1,5 +1,8 @@
 //! The side of the pool that changes it: applies outcomes, keeps the time of returns, rebuilds the snapshot.
 
+mod others;
+mod steps;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap},
@@ -7,14 +10,9 @@ use std::{
     time::Duration,
 };
 
-use gpt_load_schema::{
-    ids::KeyId,
-    key::{KeyHealth, KeyRecord},
-    log::OutcomeClass,
-    store::KeyDelta,
-    time::Timestamp,
-};
+use gpt_load_schema::{ids::KeyId, key::KeyRecord, log::OutcomeClass, store::KeyDelta, time::Timestamp};
 
+use self::steps::{remind, rotates_alike, show};
 use super::{
     TrippedGuard,
     guard::{Cause, Guard, Terms},
@@ -30,7 +28,7 @@ use super::{
     watch::has_a_cause,
     witness::Witness,
 };
-use crate::{cluster::knowledge::Word, deltas::DeltaQueue, journal::Ticket};
+use crate::{deltas::DeltaQueue, journal::Ticket};
 
 /// How long before the end of a cooldown the key is put back into its ring, which skips it until then.
 const RETURN_AHEAD: Duration = Duration::from_millis(RETURN_LEAD_MS.unsigned_abs() / 2);
@@ -300,52 +298,6 @@ impl PoolCore {
         self.shared.recount(Some(before.health.state), Some(stored.health.state));
     }
 
-    /// Another node says what became of a key. Where this node knows later, or the same, answers that; where it does not, the
-    /// key is that from now on.
-    pub(crate) fn hear(&mut self, word: &Word) -> Option<KeyHealth> {
-        let slot = self.live(word.key)?;
-        let before = slot.standing().health;
-        let known_at = self.lately.time_of(word.key, &before);
-        if (before.generation, known_at) >= (word.health.generation, word.at) {
-            return Some(before);
-        }
-        self.lately.note(word.key, word.at);
-        self.deltas.heed(word.key, &word.health);
-        self.guard.forget(word.key);
-        slot.count_failures(word.failures, word.reset);
-        let after = Standing::stored(word.health.clone());
-        self.news.change(&slot, &before, &after.health);
-        show(&slot, &after, &mut self.texts);
-        remind(&mut self.timers, word.key, &after);
-        self.outdated |= !rotates_alike(&before, &after.health);
-        self.shared.recount(Some(before.state), Some(after.health.state));
-        self.watch();
-        None
-    }
-
-    /// Outcomes of earlier uses mean nothing any more.
-    fn raise_generation(&mut self, slot: &Arc<Slot>) {
-        let before = slot.standing();
-        let mut standing = before.clone();
-        standing.health.generation = standing.health.generation.saturating_add(1);
-        self.change_another(slot, &before, &Transition { standing, failures: 0, reset_failures: false });
-    }
-
-    /// Other nodes are to know what became of a key.
-    fn spread(&mut self, slot: &Slot, transition: &Transition) {
-        let Some(knowledge) = self.shared.knowledge() else { return };
-        let at = Timestamp::now();
-        self.lately.note(slot.id(), at);
-        knowledge.tell(Word {
-            group: self.shared.group,
-            key: slot.id(),
-            health: transition.standing.health.clone(),
-            failures: transition.failures,
-            reset: transition.reset_failures,
-            at,
-        });
-    }
-
     /// What an outcome makes of its key, and of others.
     fn judge(&mut self, slot: &Arc<Slot>, outcome: &Outcome, is_current: bool) {
         let (limits, now, verdict) = (self.shared.limits.load_full(), outcome.at, &outcome.verdict);
@@ -527,29 +479,4 @@ impl PoolCore {
         }
         self.shared.tripped.store(Arc::new(now));
     }
-}
-
-/// Publishes what a slot says already, without the marks that outcomes left which are no more.
-fn show(slot: &Slot, standing: &Standing, texts: &mut Texts) {
-    slot.outcome_queued();
-    slot.publish(standing, texts);
-    slot.outcome_done();
-}
-
-/// Whether a key has the same place in the rotation either way.
-fn rotates_alike(one: &KeyHealth, other: &KeyHealth) -> bool {
-    let outs = |health: &KeyHealth| {
-        let models = health.models.iter().filter(|model| model.out_until().is_some());
-        models.map(|model| (model.model.clone(), model.resting_until, model.disabled_until)).collect::<Vec<_>>()
-    };
-    one.state == other.state
-        && one.resting_until == other.resting_until
-        && (one.models == other.models || outs(one) == outs(other))
-}
-
-/// Notes when the key needs a look.
-fn remind(timers: &mut BinaryHeap<Reverse<(Timestamp, KeyId)>>, id: KeyId, standing: &Standing) {
-    let health = &standing.health;
-    timers.extend(health.disabled_until.map(|until| Reverse((until, id))));
-    timers.extend(health.resting_until.map(|until| Reverse((until - RETURN_AHEAD, id))));
 }

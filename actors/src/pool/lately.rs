@@ -25,6 +25,11 @@ impl Lately {
         self.times.get(&id).copied().unwrap_or_default().max(time_of(health))
     }
 
+    /// The earliest time for what comes after it.
+    pub(super) fn after(&self, id: KeyId) -> Timestamp {
+        self.times.get(&id).map(|time| *time + Duration::from_millis(1)).unwrap_or_default()
+    }
+
     /// The key came to be what it is.
     pub(super) fn note(&mut self, id: KeyId, at: Timestamp) {
         self.times.insert(id, at);
@@ -72,6 +77,7 @@ mod tests {
         lately.note(KeyId(1), Timestamp(7));
         assert_eq!(lately.time_of(KeyId(1), &health), Timestamp(7));
         assert!(lately.outdates(KeyId(1), &health));
+        assert_eq!((lately.after(KeyId(1)), lately.after(KeyId(2))), (Timestamp(8), Timestamp(0)));
         lately.forget(KeyId(1));
         assert!(!lately.outdates(KeyId(1), &health));
     }

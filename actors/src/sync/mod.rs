@@ -224,8 +224,8 @@ impl Pause {
 enum Done {
     /// Nothing to add.
     Quiet,
-    /// A commit ended; whether the database is down.
-    Committed { is_down: bool },
+    /// A commit ended; whether the database is down, and whether anything was stored.
+    Committed { is_down: bool, has_stored: bool },
     /// To be done again.
     Again(Box<Job>, Duration),
 }
@@ -259,9 +259,9 @@ impl SyncActor {
     fn note(&mut self, done: Done, ctx: &mut Context<Self>) {
         match done {
             Done::Quiet => {}
-            Done::Committed { is_down } => {
+            Done::Committed { is_down, has_stored } => {
                 self.pause.note(is_down);
-                if !is_down && self.leader.committer.waiting() >= COMMIT_ROWS {
+                if has_stored && self.leader.committer.waiting() >= COMMIT_ROWS {
                     self.jobs.push_once(Job::Commit);
                 }
             }
@@ -311,7 +311,11 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
         Job::Flush(answer) if leader.committer.follows() => {
             // What others do meanwhile does not wait for the leader.
             actix_rt::spawn(async move {
-                let result = tokio::time::timeout(FLUSH_PATIENCE, leader.committer.settled()).await;
+                let settled = async {
+                    leader.committer.opened().await;
+                    leader.committer.settled().await;
+                };
+                let result = tokio::time::timeout(FLUSH_PATIENCE, settled).await;
                 let _ = answer.send(result.map_err(|_| CommandError::NoLeader));
             });
         }
@@ -319,7 +323,7 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
             let result = commit_patiently(&leader).await;
             let is_down = result.is_err();
             let _ = answer.send(result.map_err(CommandError::from));
-            return Done::Committed { is_down };
+            return Done::Committed { is_down, has_stored: !is_down };
         }
         Job::Commit => {
             let result = leader.committer.commit_batch().await;
@@ -327,7 +331,7 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
                 let waiting = leader.committer.waiting();
                 tracing::warn!(%error, waiting, "outcomes and log rows wait for the database");
             }
-            return Done::Committed { is_down: result.is_err() };
+            return Done::Committed { is_down: result.is_err(), has_stored: result.is_ok_and(|stored| stored > 0) };
         }
         Job::Chores if leader.committer.follows() => leader.tell_what_is_to_be_noted().await,
         // The leader does that.
@@ -389,6 +393,9 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
 /// Commits everything that waits; a database that is busy or restarts is given some time.
 async fn commit_patiently(leader: &Leader) -> Result<(), StoreError> {
     let started = Instant::now();
+    if tokio::time::timeout(FLUSH_PATIENCE, leader.committer.opened()).await.is_err() {
+        return Err(StoreError::Unavailable("what an earlier process of this node left is not stored yet".to_owned()));
+    }
     loop {
         match leader.committer.commit_all().await {
             Err(_) if started.elapsed() < FLUSH_PATIENCE => tokio::time::sleep(FIRST_WAIT).await,

@@ -389,8 +389,8 @@ impl Lease for Elsewhere {
         None
     }
 
-    fn watch(&self) -> tokio::sync::watch::Receiver<Role> {
-        tokio::sync::watch::Sender::default().subscribe()
+    fn watch(&self) -> watch::Receiver<Role> {
+        watch::Sender::default().subscribe()
     }
 
     async fn release(&self) {}

@@ -67,10 +67,12 @@ impl Shipping {
         }
     }
 
-    /// What the leader said.
+    /// What the leader said, perhaps to another node.
     pub(crate) fn hear(&self, reply: Reply) {
-        // The receiver lives as long as self.
-        let _ = self.replies.send(reply);
+        if reply.is_about(&self.mark()) {
+            // The receiver lives as long as self.
+            let _ = self.replies.send(reply);
+        }
     }
 
     /// The mark of what is under way, or next.
@@ -132,6 +134,14 @@ impl Committer {
         if let Some(shipping) = &self.shipping {
             shipping.is_open.send_replace(true);
             shipping.wake.notify_one();
+        }
+    }
+
+    /// Resolves when what waits may go; at once on a node alone.
+    pub(crate) async fn opened(&self) {
+        if let Some(shipping) = &self.shipping {
+            // The sender lives as long as self.
+            let _ = shipping.is_open.subscribe().wait_for(|is_open| *is_open).await;
         }
     }
 

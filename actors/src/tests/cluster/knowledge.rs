@@ -5,7 +5,7 @@ use gpt_load_schema::{key::KeyState, log::OutcomeClass, time::Timestamp};
 use super::{Team, until};
 use crate::{
     commands::{Command, Order},
-    pool::{Asked, NoKey},
+    pool::{Announced, Asked, NoKey, Remaining},
     tests::fixture::{FIRST, verdict},
 };
 
@@ -18,11 +18,10 @@ async fn a_key_that_failed_on_one_node_rests_on_all_without_the_database() {
     until("all have the key", async || follower.has(group, 1) && third.has(group, 1)).await;
     // No shipment arrives: what the others learn, they learn from the node itself.
     follower.faults.lose.store(u64::MAX, std::sync::atomic::Ordering::Release);
-    let at = follower.use_key(group, 1, OutcomeClass::RateLimited, Some(Duration::from_secs(600))).await;
-    let rested = Instant::now();
-    let rests = |mate: &super::Mate| matches!(mate.pool(group).checkout(&FIRST, Timestamp::now()), Err(NoKey::AllResting(_)));
+    follower.use_key(group, 1, OutcomeClass::RateLimited, Some(Duration::from_secs(600))).await;
+    let rests =
+        |mate: &super::Mate| matches!(mate.pool(group).checkout(&FIRST, Timestamp::now()), Err(NoKey::AllResting(_)));
     until("it rests on all nodes", async || rests(&leader) && rests(&third)).await;
-    tracing::info!(key = at.0, elapsed = ?rested.elapsed(), "the key rests everywhere");
     let stored = &leader.keys(group).await[0];
     assert_eq!(stored.health.resting_until, None, "the database does not know yet");
     for mate in [third, follower, leader] {
@@ -37,7 +36,8 @@ async fn failures_in_a_row_count_over_all_nodes() {
     leader.set("blacklist_threshold", "3").await;
     let group = leader.group("default", 2).await;
     until("the follower has the keys", async || follower.has(group, 2)).await;
-    let failures = |mate: &super::Mate, id| mate.pool(group).key(id, Timestamp::now()).map(|key| key.record.failure_count);
+    let failures =
+        |mate: &super::Mate, id| mate.pool(group).key(id, Timestamp::now()).map(|key| key.record.failure_count);
     let id = leader.keys(group).await[0].id;
     for (mate, other, count) in [(&leader, &follower, 1), (&follower, &leader, 2)] {
         mate.use_key(group, 1, OutcomeClass::KeyForbidden, None).await;
@@ -52,7 +52,10 @@ async fn failures_in_a_row_count_over_all_nodes() {
     follower.flush().await;
     leader.flush().await;
     let stored = &leader.keys(group).await[0];
-    assert_eq!((stored.health.state, stored.health.consecutive_failures, stored.failure_count), (KeyState::Disabled, 3, 3));
+    assert_eq!(
+        (stored.health.state, stored.health.consecutive_failures, stored.failure_count),
+        (KeyState::Disabled, 3, 3)
+    );
     leader.runtime.stop().await;
     follower.runtime.stop().await;
 }
@@ -67,7 +70,7 @@ async fn what_a_person_orders_is_not_undone_by_what_another_node_found_before() 
     let id = lease.id();
     // The follower fails with the key, and neither its word nor its shipment arrives before the order.
     follower.faults.mute.lock().push("keys");
-    follower.faults.lose.store(2, std::sync::atomic::Ordering::Release);
+    follower.faults.lose.store(1, std::sync::atomic::Ordering::Release);
     lease.settle(
         verdict(OutcomeClass::KeyForbidden, None),
         Asked { upstream: &"http://up".into(), model: "" },
@@ -83,4 +86,56 @@ async fn what_a_person_orders_is_not_undone_by_what_another_node_found_before() 
     assert_eq!((leader.pool(group).counts().disabled, follower.pool(group).counts().disabled), (1, 1));
     leader.runtime.stop().await;
     follower.runtime.stop().await;
+}
+
+#[actix_rt::test]
+async fn a_limit_that_is_used_up_on_one_node_is_so_on_all() {
+    let team = Team::new().await;
+    let (leader, follower) = team.pair().await;
+    let group = leader.group("default", 1).await;
+    until("the follower has the key", async || follower.has(group, 1)).await;
+    let lease = follower.lease(group, 1).await;
+    let remaining = Remaining { left: 0, limit: Some(9), reset_in: Duration::from_secs(600) };
+    lease.learn(&Announced { requests: Some(remaining), ..Announced::default() }, "", Timestamp::now());
+    drop(lease);
+    let rests =
+        |mate: &super::Mate| matches!(mate.pool(group).checkout(&FIRST, Timestamp::now()), Err(NoKey::AllResting(_)));
+    until("it rests on both", async || rests(&follower) && rests(&leader)).await;
+    leader.runtime.stop().await;
+    follower.runtime.stop().await;
+    assert_eq!(
+        team.store.keys_of(group, &leader.pool(group).ids(None)).await.expect("read")[0].health.resting_until,
+        None
+    );
+}
+
+/// A measurement: `cargo test -p gpt-load-actors --lib until_all_nodes_know -- --ignored --nocapture`.
+#[actix_rt::test]
+#[ignore = "it asserts nothing of time"]
+async fn until_all_nodes_know() {
+    const KEYS: usize = 300;
+    let team = Team::new().await;
+    let (leader, follower) = team.pair().await;
+    let group = leader.group("default", KEYS).await;
+    let third = team.slave("c").await;
+    let count = i64::try_from(KEYS).expect("small");
+    until("all have the keys", async || follower.has(group, count) && third.has(group, count)).await;
+    let mut times = Vec::new();
+    for _ in 0..KEYS {
+        let lease = follower.pool(group).checkout(&FIRST, Timestamp::now()).expect("a key is left");
+        let (id, failed) = (lease.id(), Instant::now());
+        let asked = Asked { upstream: &"http://up".into(), model: "" };
+        lease.settle(verdict(OutcomeClass::RateLimited, Some(Duration::from_secs(600))), asked, Timestamp::now());
+        let rests = |mate: &super::Mate| {
+            let key = mate.pool(group).key(id, Timestamp::now()).expect("it is there");
+            key.away_until.is_some()
+        };
+        until("it rests", async || rests(&leader) && rests(&third)).await;
+        times.push(failed.elapsed());
+    }
+    times.sort_unstable();
+    println!("p50 {:?}, p99 {:?}, longest {:?}", times[KEYS / 2], times[KEYS * 99 / 100], times[KEYS - 1]);
+    for mate in [third, follower, leader] {
+        mate.runtime.stop().await;
+    }
 }

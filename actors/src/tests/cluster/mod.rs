@@ -4,6 +4,7 @@ mod changes;
 mod knowledge;
 mod roles;
 mod shipments;
+mod trouble;
 
 use std::{
     collections::BTreeMap,
@@ -127,6 +128,11 @@ impl Mate {
         let is_so = |role: &Role| matches!(role, Role::Follower { leader: Some(name) } if name == leader);
         let followed = role.wait_for(is_so);
         tokio::time::timeout(PATIENCE, followed).await.expect("it follows in time").expect("the lease is there");
+    }
+
+    /// Waits until all that was handed over is stored, whatever is lost on its way.
+    async fn flush(&self) {
+        until("all is stored", async || self.runtime.flush().await.is_ok()).await;
     }
 
     fn record(&self, rows: i64) {

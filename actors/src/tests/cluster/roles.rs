@@ -2,9 +2,12 @@ use std::time::{Duration, Instant};
 
 use gpt_load_cluster::lease::Role;
 use gpt_load_schema::{
+    audit::{Actor, ActorKind, Deed, Ending, Outcome, Subject},
+    store::AuditFilter,
     task::TaskKind,
     time::Timestamp,
 };
+use serde_json::Value;
 
 use super::{Team, until};
 use crate::{
@@ -85,4 +88,24 @@ async fn leadership_is_handed_over_at_a_stop() {
     second.record(2);
     second.runtime.stop().await;
     assert_eq!(team.rows().await, 6);
+}
+
+#[actix_rt::test]
+async fn what_a_follower_has_to_note_is_noted_by_the_leader() {
+    let team = Team::new().await;
+    let (leader, follower) = team.pair().await;
+    let deed = Deed {
+        actor: Actor::of_kind(ActorKind::Unknown),
+        action: "auth.failed",
+        subject: Subject::of_kind("management_api"),
+        at: Timestamp::now(),
+    };
+    follower.runtime.audit().record(deed, Ending { outcome: Outcome::Refused, ..Ending::done(Value::Null) });
+    let filter = AuditFilter::default();
+    let noted = async || team.store.audit_page(&filter, 1, 10).await.expect("read").items;
+    until("it is noted", async || !noted().await.is_empty()).await;
+    let rows = noted().await;
+    assert_eq!((rows.len(), rows[0].action.as_str(), rows[0].outcome.as_str()), (1, "auth.failed", "refused"));
+    follower.runtime.stop().await;
+    leader.runtime.stop().await;
 }
