@@ -52,7 +52,7 @@ dev: ## Start a debug build with LOG_LEVEL=debug
 	LOG_LEVEL=$${LOG_LEVEL:-debug} $(CARGO) run --bin gpt-load
 
 test: ## Run every test: Rust, then the official Python SDKs and made-up requests against a node
-	tests/with-servers.sh $(CARGO) test --locked --workspace
+	tests/without-secrets.sh tests/with-servers.sh $(CARGO) test --locked --workspace
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
 	tests/run-sdk.sh $(or $(CARGO_TARGET_DIR),target)/debug
 	tests/run-schemathesis.sh $(or $(CARGO_TARGET_DIR),target)/debug

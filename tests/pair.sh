@@ -17,6 +17,16 @@ end_pair() {
     rm -rf "$WORK"
 }
 trap end_pair EXIT
+
+# Fails when a program printed a secret: every secret that the scripts use has this word in it.
+no_secret_printed() {
+    local marker=never-printed
+    if grep -aq "$marker" "$WORK"/*.log; then
+        echo "$(basename "$0"): a program printed a secret; it is … here:" >&2
+        grep -a "$marker" "$WORK"/*.log | sed "s/[^ \"']*${marker}[^ \"']*/…/g" | head -n 20 >&2
+        return 1
+    fi
+}
 trap 'exit 130' INT
 trap 'exit 143' TERM
 

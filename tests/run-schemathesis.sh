@@ -20,7 +20,7 @@ if [[ $("$venv/bin/schemathesis" --version 2>/dev/null) != *" $version" ]]; then
 fi
 
 start_double "$programs"
-auth_key=sk-schemathesis-0123456789abcdef
+auth_key=sk-never-printed-0123456789abcdef
 # Made-up groups have made-up upstreams: whatever is not on this machine goes to a port where nobody listens.
 start_node "$programs" DEFAULT_GROUP=default AUTH_KEY="$auth_key" \
     HTTP_PROXY=http://127.0.0.1:9 HTTPS_PROXY=http://127.0.0.1:9 NO_PROXY=127.0.0.1
@@ -46,8 +46,8 @@ upstreams = [{"url": double, "weight": 1}]
 group = call("POST", "/api/groups", {
     "name": "default", "channel_type": "openai", "test_model": "m", "upstreams": upstreams,
 })
-call("POST", "/api/keys/add-multiple", {"group_id": group["id"], "keys": ["sk-one", "sk-two"]})
-call("PUT", "/api/settings", {"proxy_keys": "pk-schemathesis"})
+call("POST", "/api/keys/add-multiple", {"group_id": group["id"], "keys": ["sk-never-printed-one", "sk-never-printed-two"]})
+call("PUT", "/api/settings", {"proxy_keys": "pk-never-printed"})
 PYTHON
 
 # Checks that are left out, and why:
@@ -78,4 +78,5 @@ if ((status != 0)); then
     echo "run-schemathesis.sh: failed; the node said:" >&2
     tail -n 20 "$WORK/node.log" >&2
 fi
+no_secret_printed || status=1
 exit "$status"

@@ -31,14 +31,14 @@ def call(method, path, body):
         return json.load(answer).get("data")
 
 
-proxy_key = "sk-" + secrets.token_urlsafe(24)
+proxy_key = "sk-never-printed-" + secrets.token_urlsafe(24)
 call("PUT", "/api/settings", {"proxy_keys": proxy_key})
 for channel in ["openai", "openai-response", "anthropic", "gemini"]:
     group = call("POST", "/api/groups", {
         "name": channel, "channel_type": channel, "test_model": "m", "upstreams": [{"url": double, "weight": 1}],
     })
     # Tests of faults put the keys that they meet to rest; the tests after them need others.
-    keys = [f"sk-{channel}-{number:08}" for number in range(200)]
+    keys = [f"sk-never-printed-{channel}-{number:08}" for number in range(200)]
     call("POST", "/api/keys/add-multiple", {"group_id": group["id"], "keys": keys})
 with open(proxy_key_file, "w") as file:
     file.write(proxy_key)
@@ -51,4 +51,5 @@ if ((status != 0)); then
     echo "run-sdk.sh: the SDKs failed; the node said:" >&2
     tail -n 20 "$WORK/node.log" >&2
 fi
+no_secret_printed || status=1
 exit "$status"

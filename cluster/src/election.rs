@@ -17,6 +17,9 @@
 //! The lock is set after it was asked for, so it lasts longer than the leader, who counts from the asking and stops half
 //! a second early, believes: two clocks may differ in speed by a sixth before two nodes believe that they lead.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use crate::{
@@ -122,7 +125,9 @@ impl Election {
             (Step::Renew, Some(LockState::Ours(epoch))) if leads => self.hold(epoch, asked, now),
             (Step::Renew, None) if leads => self.due = now + RETRY_AFTER,
             (Step::Renew, Some(LockState::Free)) => self.lose(now + LOOK_EVERY.mul_f64(chance / 4.0)),
-            (_, Some(LockState::Theirs { name, remaining })) => {
+            (_, Some(LockState::Theirs { name, epoch, remaining })) => {
+                // Redis may forget it, and then whoever leads next has to know.
+                self.seen = self.seen.max(epoch);
                 self.lose(now + (remaining + LOOK_EVERY.mul_f64(chance / 4.0)).min(jittered(chance)));
                 self.leader = Some(Leader { name, until: now + remaining });
             }

@@ -11,6 +11,7 @@ pub mod lease;
 pub mod members;
 pub mod memory;
 mod node;
+pub mod over_redis;
 pub mod uplink;
 pub mod versions;
 pub mod window;
@@ -18,6 +19,7 @@ pub mod window;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 
 use self::{
     bus::Bus, counters::Counters, lease::Lease, members::Members, memory::InMemoryCluster, uplink::Uplink,
@@ -40,6 +42,8 @@ pub struct Cluster {
     pub node: Arc<NodeIdentity>,
     /// Whether other nodes can be there: `false` for a node alone, which leads as soon as it asks.
     pub is_shared: bool,
+    /// Whether what is shared answers at the moment.
+    pub reachable: watch::Receiver<bool>,
     /// Who leads.
     pub lease: Arc<dyn Lease>,
     /// Messages to all other nodes.

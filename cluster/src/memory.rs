@@ -40,6 +40,7 @@ impl InMemoryCluster {
         let cluster = Cluster {
             node: identity,
             is_shared: true,
+            reachable: everything.reachable(),
             lease,
             bus: everything.clone(),
             uplink: everything.clone(),
@@ -58,6 +59,7 @@ impl InMemoryCluster {
         Cluster {
             node: identity,
             is_shared: false,
+            reachable: everything.reachable(),
             lease,
             bus: everything.clone(),
             uplink: everything.clone(),

@@ -11,6 +11,9 @@ pub struct NodeIdentity {
     pub instance: Uuid,
     /// Where other nodes reach its HTTP server, `host:port`; empty when nobody does.
     pub address: String,
+    /// Whether that server speaks TLS.
+    #[serde(default)]
+    pub is_tls: bool,
     /// Version of the program.
     pub version: String,
     /// When it started.
@@ -26,6 +29,7 @@ impl NodeIdentity {
             name: name.into(),
             instance: Uuid::now_v7(),
             address: String::new(),
+            is_tls: false,
             version: String::new(),
             started_at: Timestamp::now(),
             is_slave: false,

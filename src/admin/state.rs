@@ -13,6 +13,7 @@ use gpt_load_actors::{
     routing::{GroupRoute, RoutingTable, SettingsSource},
     runtime::Runtime,
 };
+use gpt_load_cluster::{Cluster, NodeIdentity};
 use gpt_load_schema::{
     access::Role,
     audit::{Actor, ActorKind, Deed, Ending, Outcome, Subject},
@@ -33,6 +34,7 @@ use super::{
     caller::{Caller, RequestId},
     error::{ApiError, ErrorCode},
     failure_notes::FailureNotes,
+    forward::Peers,
     messages,
     secret_strength::{Flaw, flaws},
     throttle::FailureLimit,
@@ -88,6 +90,7 @@ pub struct AdminState {
     failures: FailureLimit,
     failure_notes: FailureNotes,
     group_edits: Mutex<()>,
+    peers: Peers,
 }
 
 impl AdminState {
@@ -114,6 +117,7 @@ impl AdminState {
             failures: FailureLimit::default(),
             failure_notes: FailureNotes::default(),
             group_edits: Mutex::new(()),
+            peers: Peers::new(Cluster::local(NodeIdentity::new("node")), auth_key),
         }
     }
 
@@ -121,6 +125,17 @@ impl AdminState {
     #[must_use]
     pub fn with_upstreams(self, upstreams: UpstreamStates) -> Self {
         Self { upstreams, ..self }
+    }
+
+    /// As one of the nodes of a cluster.
+    #[must_use]
+    pub fn with_peers(self, peers: Peers) -> Self {
+        Self { peers, ..self }
+    }
+
+    /// The nodes of the cluster; a node that was not told of one is alone.
+    pub(super) const fn peers(&self) -> &Peers {
+        &self.peers
     }
 
     /// With the rule over the size of bodies that hold any number of keys.
@@ -245,9 +260,10 @@ impl AdminState {
         done
     }
 
-    /// Whose request it is.
+    /// Whose request it is, also when another node has forwarded it.
     pub(super) fn client_address(&self, request: &HttpRequest) -> IpAddr {
-        client_ip(request, &self.app.trusted_proxies)
+        let said = self.peers.said(request);
+        said.map_or_else(|| client_ip(request, &self.app.trusted_proxies), |said| said.client)
     }
 
     /// Makes read-change-write edits of groups through this node follow one another.

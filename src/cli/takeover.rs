@@ -54,7 +54,7 @@ pub(super) async fn run(args: &TakeoverArgs, quiet: bool) -> Result<Report, CliE
 async fn roll_back(place: Place<'_>, yes: bool) -> Result<Report, CliError> {
     let taken = Store::taken_over(place).await.map_err(failed)?;
     // A file is copied, and what cannot be undone is refused anyway.
-    let loses = matches!(place.dsn.parse(), Ok(Dsn::Postgres(_) | Dsn::Mysql(_)));
+    let loses = matches!(place.dsn.parse::<Dsn>(), Ok(Dsn::Postgres(_) | Dsn::Mysql(_)));
     if loses && !yes && taken.is_some_and(|taken| taken.old_tables) {
         confirm(
             "a take-over cannot be rolled back on a server",

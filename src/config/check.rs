@@ -15,6 +15,22 @@ pub(super) fn group_name(text: &str) -> Result<(), &'static str> {
         .ok_or("must be 1 to 100 small letters, digits, hyphens or underscores")
 }
 
+/// What is part of the names of keys in Redis.
+pub(super) fn cluster_name(text: &str) -> Result<(), &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte);
+    ((1..=64).contains(&text.len()) && text.bytes().all(plain))
+        .then_some(())
+        .ok_or("must be 1 to 64 letters, digits, hyphens, underscores or dots")
+}
+
+/// `host:port`; of IPv6 the address in brackets.
+pub(super) fn node_address(text: &str) -> Result<(), &'static str> {
+    let good = text.parse::<http::uri::Authority>().is_ok_and(|authority| {
+        !authority.host().is_empty() && authority.port_u16().is_some_and(|port| port > 0) && !text.contains('@')
+    });
+    good.then_some(()).ok_or("must be host:port, with the address of IPv6 in brackets")
+}
+
 /// A proxy URL; `host:port` alone means `http://`.
 pub(super) fn proxy_url(text: &str) -> Result<(), &'static str> {
     let schemes = ["http", "https", "socks5", "socks5h"];

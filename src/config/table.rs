@@ -111,17 +111,25 @@ variables! {
             "Read replica for the queries of logs and dashboard, of the same kind as DATABASE_DSN (PostgreSQL or MySQL)."
             "ログとダッシュボードの照会に使う読み取り専用レプリカ。DATABASE_DSN と同じ種類（PostgreSQL または MySQL）です。"
         REDIS_DSN redis_dsn: Option<Secret> = "" { secrecy: Secrecy::Credentials, check: check_redis }
-            "集群使用的 Redis：redis://、rediss:// 或 unix://；为空表示单节点。本版本设置后拒绝启动。"
-            "Redis of a cluster: redis://, rediss:// or unix://; empty = a single node. With it this version does not start."
-            "クラスターの Redis：redis://、rediss://、unix://。空の場合は単一ノードです。このバージョンは設定すると起動しません。"
+            "集群使用的 Redis（6.2 及以上）：redis://[用户:密码@]主机[:端口][/库]、rediss://（TLS）、unix:///路径，或哨兵 redis+sentinel://主机[:端口],…/服务名[/库]；为空表示单节点。需同时设置 AUTH_KEY 以及 PostgreSQL 或 MySQL。"
+            "Redis (6.2 or newer) of a cluster: redis://[user:password@]host[:port][/database], rediss:// (TLS), unix:///path, or sentinels as redis+sentinel://host[:port],…/service[/database]; empty = a single node. Needs AUTH_KEY, and PostgreSQL or MySQL."
+            "クラスターの Redis（6.2 以降）：redis://[ユーザー:パスワード@]ホスト[:ポート][/データベース]、rediss://（TLS）、unix:///パス、またはセンチネル redis+sentinel://ホスト[:ポート],…/サービス名[/データベース]。空の場合は単一ノードです。AUTH_KEY と、PostgreSQL または MySQL が必要です。"
+        CLUSTER_NAME cluster_name: String = "default" { check: check::cluster_name }
+            "集群名称；使用同一 Redis 的不同集群必须不同。"
+            "Name of the cluster; different for clusters that share a Redis."
+            "クラスターの名前。同じ Redis を使うクラスターごとに別の名前にします。"
         IS_SLAVE is_slave: bool = "false" {}
-            "从节点：永不参选主节点。本版本设置后拒绝启动。"
-            "A follower: never stands for leader. With it this version does not start."
-            "フォロワーとして動作し、リーダーに立候補しません。このバージョンは設定すると起動しません。"
+            "从节点：永不参选主节点；需要 REDIS_DSN。"
+            "A follower: never stands for leader; needs REDIS_DSN."
+            "フォロワーとして動作し、リーダーに立候補しません。REDIS_DSN が必要です。"
         NODE_NAME node_name: String = "{hostname}" {}
             "节点名称，在集群中必须唯一。"
             "Name of the node, unique in its cluster."
             "ノード名。クラスター内で一意にします。"
+        NODE_ADDRESS node_address: String = "" { check: check::node_address }
+            "其他节点访问本节点的地址（主机:端口）；为空时使用通往 Redis 的网卡地址和 PORT。"
+            "Where the other nodes reach this one, host:port; empty = the address that leads to Redis, with PORT."
+            "他のノードがこのノードに接続するアドレス（ホスト:ポート）。空の場合は Redis に通じるアドレスと PORT を使います。"
         JOURNAL_FSYNC journal_fsync: JournalFsync = "interval" {
             values: &["never", "interval", "always"],
         }

@@ -10,6 +10,7 @@ mod broken_key;
 mod budgets;
 mod cancellation;
 mod clients;
+mod cluster;
 mod connections;
 mod contract;
 mod crash;

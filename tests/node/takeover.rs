@@ -10,7 +10,10 @@ use gpt_load_benches::double::{Double, Options};
 use gpt_load_schema::{
     crypto::legacy::LegacyKey,
     ids::GroupId,
-    store::{KeyFilter, Store},
+    store::{
+        KeyFilter, Store,
+        testing::{Database, Kind},
+    },
 };
 
 use serde_json::json;
@@ -206,4 +209,138 @@ async fn keys_of_an_old_installation_are_migrated_after_it_was_taken_over() {
     let group = store.groups().await.unwrap()[0].id;
     let keys = store.keys_after(group, &KeyFilter::default(), None, 100).await.unwrap();
     assert_eq!(keys.iter().filter(|key| key.value.is_some()).count(), 7);
+}
+
+/// Makes the database of an older installation on a server: the group `default` at `url` with `count` encrypted keys.
+fn old_installation_on(database: &Database, url: &str, count: i64) {
+    let (id, json) = match database.kind() {
+        Kind::Postgres => ("bigserial PRIMARY KEY", "JSONB"),
+        Kind::Mysql | Kind::Sqlite => ("bigint unsigned AUTO_INCREMENT PRIMARY KEY", "JSON"),
+    };
+    let uint = if database.kind() == Kind::Postgres { "bigint" } else { "bigint unsigned" };
+    database.run(&format!(
+        "CREATE TABLE system_settings (id {id},setting_key varchar(255) NOT NULL UNIQUE,setting_value text NOT NULL);
+         CREATE TABLE groups (id {id},name varchar(255) NOT NULL,proxy_keys text,upstreams {json} NOT NULL,
+           channel_type varchar(50) NOT NULL,test_model varchar(255) NOT NULL,config {json});
+         CREATE TABLE api_keys (id {id},key_value text NOT NULL,key_hash varchar(128),group_id {uint} NOT NULL,
+           status varchar(50) NOT NULL DEFAULT 'active',
+           CONSTRAINT fk_groups_api_keys FOREIGN KEY (group_id) REFERENCES groups (id));
+         CREATE INDEX idx_api_keys_group_id ON api_keys (group_id);
+         INSERT INTO system_settings (setting_key,setting_value) VALUES ('proxy_keys','pk-old');
+         INSERT INTO groups (name,proxy_keys,upstreams,channel_type,test_model) VALUES
+           ('default','','[{{\"url\":\"{url}\",\"weight\":1}}]','openai','m')"
+    ));
+    let key = LegacyKey::derive(&PASSPHRASE.into());
+    let row = |number: i64| {
+        let value = format!("sk-old-{number}");
+        format!("(1,'{}','{}')", key.seal(&value), key.hash(&value))
+    };
+    let rows: Vec<String> = (1..=count).map(row).collect();
+    for rows in rows.chunks(1_000) {
+        database.run(&format!("INSERT INTO api_keys (group_id,key_value,key_hash) VALUES {}", rows.join(",")));
+    }
+}
+
+/// What the old tables hold, whatever they are called.
+fn old_rows(database: &Database, prefix: &str) -> Vec<String> {
+    let all = format!(
+        "SELECT CONCAT(id,' ',key_value,' ',key_hash,' ',group_id,' ',status) FROM {prefix}api_keys ORDER BY id"
+    );
+    database.column(&all)
+}
+
+async fn killed_while_it_takes_over_a_server_it_goes_on(kind: Kind) {
+    const KEYS: i64 = 8_000;
+    let folder = tempfile::tempdir().unwrap();
+    let double = Double::start(Options::default()).unwrap();
+    let database = Database::new(kind);
+    old_installation_on(&database, &double.url(), KEYS);
+    let before = old_rows(&database, "");
+    let env = [ENV[0], ENV[1], ENV[2], ("DATABASE_DSN", database.dsn())];
+    let begun = "SELECT table_name FROM information_schema.tables WHERE table_name = 'new_takeovers' AND table_schema IN \
+                 (SELECT table_schema FROM information_schema.tables WHERE table_name IN ('api_keys'))";
+    let mut killed = 0;
+    for round in 0..4 {
+        let mut program = spawn(folder.path(), &env);
+        let waiting = async {
+            while database.column(begun).is_empty() && !output(folder.path()).contains("was taken over") {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, waiting).await.expect("it begins");
+        tokio::time::sleep(Duration::from_millis(100 + 300 * round)).await;
+        program.signal("KILL");
+        program.ended().await;
+        if !output(folder.path()).contains("was taken over") {
+            killed += 1;
+            assert_eq!(old_rows(&database, ""), before, "the old tables are not touched");
+        }
+    }
+    assert!(killed > 0, "no kill came while it took over");
+    let mut program = start(folder.path(), &env).await;
+    let answer = program.send(&chat("pk-old")).await;
+    assert_eq!(answer.head.status, 200);
+    program.signal("TERM");
+    program.ended().await;
+    let said = output(folder.path());
+    assert!(said.contains(&format!("{KEYS} of {KEYS}")) && !said.contains("sk-old-"), "{said}");
+    assert_eq!(old_rows(&database, "legacy_"), before);
+    let store = Store::open(database.dsn(), Some(&PASSPHRASE.into())).await.unwrap();
+    let keys = store.keys_after(GroupId(1), &KeyFilter::default(), None, 1_000_000).await.unwrap();
+    let keys: Vec<String> = keys.into_iter().map(|key| key.value.unwrap().expose().to_owned()).collect();
+    let expected: Vec<String> = (1..=KEYS).map(|number| format!("sk-old-{number}")).collect();
+    assert_eq!(keys, expected);
+    drop(store);
+
+    let asked = command(folder.path(), &["takeover", "--rollback"], &env);
+    assert!(!asked.status.success() && text(&asked.stderr).contains("--yes"), "{}", text(&asked.stderr));
+    let back = command(folder.path(), &["takeover", "--rollback", "--yes"], &env);
+    assert!(back.status.success(), "{}", text(&back.stderr));
+    assert_eq!(old_rows(&database, ""), before);
+    let forth = command(folder.path(), &["takeover"], &env);
+    assert!(
+        forth.status.success() && text(&forth.stdout).contains("keys             8000 of 8000"),
+        "{}",
+        text(&forth.stderr)
+    );
+    let asked = command(folder.path(), &["takeover", "--drop-legacy"], &env);
+    assert!(!asked.status.success() && text(&asked.stderr).contains("--yes"), "{}", text(&asked.stderr));
+    let dropped = command(folder.path(), &["takeover", "--drop-legacy", "--yes"], &env);
+    assert!(text(&dropped.stdout).contains("legacy_api_keys"), "{}", text(&dropped.stderr));
+    let again = command(folder.path(), &["takeover", "--drop-legacy"], &env);
+    assert!(again.status.success() && text(&again.stdout).contains("no tables"), "{}", text(&again.stderr));
+}
+
+#[actix_web::test]
+async fn killed_while_it_takes_over_postgres_it_goes_on() {
+    killed_while_it_takes_over_a_server_it_goes_on(Kind::Postgres).await;
+}
+
+#[actix_web::test]
+async fn killed_while_it_takes_over_mysql_it_goes_on() {
+    killed_while_it_takes_over_a_server_it_goes_on(Kind::Mysql).await;
+}
+
+#[actix_web::test]
+async fn an_installation_on_a_server_is_imported_from_the_command_line() {
+    for kind in [Kind::Postgres, Kind::Mysql] {
+        let folder = tempfile::tempdir().unwrap();
+        let old = Database::new(kind);
+        old_installation_on(&old, "http://127.0.0.1:1", 1_200);
+        let before = old_rows(&old, "");
+        let env = [("AUTH_KEY", AUTH_KEY), ("IMPORT_FROM", old.dsn()), ("IMPORT_ENCRYPTION_KEY", PASSPHRASE)];
+        let imported = command(folder.path(), &["import"], &env);
+        let (said, shown) = (text(&imported.stdout), text(&imported.stderr));
+        assert!(imported.status.success() && said.contains("keys             1200 of 1200"), "{kind:?}: {said}{shown}");
+        assert!(!format!("{said}{shown}").contains(PASSPHRASE) && !said.contains("sk-old-"), "{said}{shown}");
+        assert_eq!(old_rows(&old, ""), before);
+        let absent = format!("{}x", old.dsn());
+        let env = [env[0], ("IMPORT_FROM", absent.as_str()), env[2]];
+        let refused = command(folder.path(), &["import"], &env);
+        let said = text(&refused.stderr);
+        assert!(!refused.status.success() && said.contains("unavailable"), "{said}");
+        let (credentials, _) = old.dsn().rsplit_once('@').expect("the password is before the host");
+        let password = credentials.rsplit(':').next().expect("a password");
+        assert!(!said.contains(password), "{said}");
+    }
 }

@@ -100,3 +100,40 @@ impl Window {
         self.latest -= by;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// No span of the interval holds more than the limit; what a refusal promises is kept; few entries are kept.
+        #[test]
+        fn windows_hold_in_every_span(
+            limit in prop_oneof![1_u32..5, 60_u32..70, 200_u32..400],
+            interval in prop_oneof![1_u64..10, 100_u64..5_000],
+            steps in proptest::collection::vec(prop_oneof![Just(0_u64), 0_u64..3, 0_u64..500], 1..800),
+        ) {
+            let mut window = Window::default();
+            let (mut now, mut taken) = (1_000_000_u64, Vec::new());
+            for step in steps {
+                now += step;
+                match window.take(limit, interval, now) {
+                    Ok(_) => taken.push(now),
+                    Err(wait) => {
+                        prop_assert!(wait <= interval + interval / PARTS + 2);
+                        let mut later = window.clone();
+                        prop_assert!(later.take(limit, interval, now + wait).is_ok());
+                        prop_assert!(limit > EXACT || taken.iter().filter(|at| **at + interval >= now).count() >= limit as usize);
+                    }
+                }
+                prop_assert!(window.taken.len() <= EXACT as usize + 2, "{}", window.taken.len());
+            }
+            for (index, at) in taken.iter().enumerate() {
+                let within = taken[index..].iter().take_while(|other| **other - at <= interval).count();
+                prop_assert!(within <= limit as usize, "{within} > {limit}");
+            }
+        }
+    }
+}

@@ -45,6 +45,8 @@ pub enum LockState {
     Theirs {
         /// The name of that node.
         name: String,
+        /// Under which epoch.
+        epoch: Epoch,
         /// How long until it frees itself.
         remaining: Duration,
     },

@@ -5,10 +5,7 @@ use std::{
 
 use bytes::Bytes;
 use parking_lot::Mutex;
-use tokio::{
-    sync::{Notify, watch},
-    time::Instant,
-};
+use tokio::{sync::Notify, time::Instant};
 use uuid::Uuid;
 
 use super::node::Line;
@@ -18,8 +15,6 @@ use crate::{Epoch, counters::window::Window, members::Member, versions::Version}
 #[derive(Default)]
 pub(super) struct Hub {
     pub(super) lock: Mutex<LockCell>,
-    /// How often the lock was freed.
-    pub(super) freed: watch::Sender<u64>,
     pub(super) lines: Mutex<Vec<Weak<Line>>>,
     pub(super) uplink: Mutex<Entries>,
     pub(super) sent: Notify,

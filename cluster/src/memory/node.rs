@@ -1,17 +1,10 @@
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use gpt_load_schema::time::Timestamp;
 use tokio::{
-    sync::broadcast,
+    sync::{Notify, broadcast, watch},
     time::{Instant, timeout_at},
 };
 use uuid::Uuid;
@@ -36,34 +29,45 @@ pub struct MemoryNode {
 
 pub(super) struct Line {
     node: Arc<NodeIdentity>,
-    is_cut: AtomicBool,
+    /// Whether the node reaches the others.
+    reachable: watch::Sender<bool>,
+    freed: Notify,
     events: broadcast::Sender<Event>,
 }
 
 impl MemoryNode {
     pub(super) fn new(hub: Arc<Hub>, node: Arc<NodeIdentity>) -> Self {
-        let line =
-            Arc::new(Line { node, is_cut: AtomicBool::new(false), events: broadcast::Sender::new(bus::BACKLOG) });
+        let line = Arc::new(Line {
+            node,
+            reachable: watch::Sender::new(true),
+            freed: Notify::new(),
+            events: broadcast::Sender::new(bus::BACKLOG),
+        });
         hub.lines.lock().push(Arc::downgrade(&line));
         Self { hub, line }
     }
 
     /// From now on the node cannot reach the others, nor they it.
     pub fn cut(&self) {
-        self.line.is_cut.store(true, Ordering::Release);
+        self.line.reachable.send_replace(false);
     }
 
     /// The node can reach the others again; its listeners are told that they missed something.
     pub fn mend(&self) {
-        if self.line.is_cut.swap(false, Ordering::AcqRel) {
+        if !self.line.reachable.send_replace(true) {
             _ = self.line.events.send(Event::Missed);
+            self.line.freed.notify_one();
         }
     }
 
+    pub(super) fn reachable(&self) -> watch::Receiver<bool> {
+        self.line.reachable.subscribe()
+    }
+
     fn hub(&self) -> ClusterResult<&Hub> {
-        match self.line.is_cut.load(Ordering::Acquire) {
-            true => Err(ClusterError::Unavailable("the connection is cut".to_owned())),
-            false => Ok(&self.hub),
+        match *self.line.reachable.borrow() {
+            true => Ok(&self.hub),
+            false => Err(ClusterError::Unavailable("the connection is cut".to_owned())),
         }
     }
 }
@@ -73,7 +77,7 @@ impl Bus for MemoryNode {
     async fn publish(&self, topic: &str, payload: Bytes) -> ClusterResult<()> {
         let message = Message { from: self.line.node.name.as_str().into(), topic: topic.into(), payload };
         for line in self.hub()?.lines() {
-            if !Arc::ptr_eq(&line, &self.line) && !line.is_cut.load(Ordering::Acquire) {
+            if !Arc::ptr_eq(&line, &self.line) && *line.reachable.borrow() {
                 _ = line.events.send(Event::Message(message.clone()));
             }
         }
@@ -245,7 +249,7 @@ impl Lock for MemoryNode {
         if let Some((name, instance, until)) = lock.holder()
             && *instance != holder.instance
         {
-            return Ok(LockState::Theirs { name: name.clone(), remaining: *until - Instant::now() });
+            return Ok(LockState::Theirs { name: name.clone(), epoch: lock.epoch, remaining: *until - Instant::now() });
         }
         lock.holder = Some((holder.name.clone(), holder.instance, Instant::now() + ttl));
         lock.epoch = Epoch(lock.epoch.max(above).0 + 1);
@@ -256,7 +260,7 @@ impl Lock for MemoryNode {
         let mut lock = self.hub()?.lock.lock();
         let Some((name, instance, until)) = lock.holder() else { return Ok(LockState::Free) };
         if *instance != holder.instance {
-            return Ok(LockState::Theirs { name: name.clone(), remaining: *until - Instant::now() });
+            return Ok(LockState::Theirs { name: name.clone(), epoch: lock.epoch, remaining: *until - Instant::now() });
         }
         lock.holder = Some((holder.name.clone(), holder.instance, Instant::now() + ttl));
         Ok(LockState::Ours(lock.epoch))
@@ -276,21 +280,25 @@ impl Lock for MemoryNode {
         let mut lock = hub.lock.lock();
         if lock.holder().is_some_and(|(_, instance, _)| *instance == holder.instance) {
             lock.holder = None;
-            hub.freed.send_modify(|times| *times += 1);
+            for line in hub.lines() {
+                line.freed.notify_one();
+            }
         }
         Ok(())
     }
 
     async fn look(&self) -> ClusterResult<LockState> {
-        Ok(match self.hub()?.lock.lock().holder() {
-            Some((name, _, until)) => LockState::Theirs { name: name.clone(), remaining: *until - Instant::now() },
+        let lock = self.hub()?.lock.lock();
+        Ok(match lock.holder() {
+            Some((name, _, until)) => {
+                LockState::Theirs { name: name.clone(), epoch: lock.epoch, remaining: *until - Instant::now() }
+            }
             None => LockState::Free,
         })
     }
 
     async fn changed(&self) {
-        // The sender lives in the hub, which this holds.
-        _ = self.hub.freed.subscribe().changed().await;
+        self.line.freed.notified().await;
     }
 }
 

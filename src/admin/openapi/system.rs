@@ -9,6 +9,7 @@ use super::{
     types::{AnyObject, Count, KeyStateWord, OutcomeClassWord, RoleWord, Share, Time},
 };
 use crate::admin::{
+    cluster::ClusterBody,
     error::ErrorCode::{NotFound, ServiceUnavailable, TooManyRequests, Unauthorized, ValidationFailed},
     integration::Integration,
 };
@@ -37,6 +38,7 @@ pub(super) fn operations() -> Vec<Operation> {
         ))
         .text("Any method is taken.")
         .errors(&[NotFound]),
+        get("/api/cluster", "getCluster", "The nodes, who leads, and how far behind each is").data::<ClusterBody>(),
         get("/health", "getHealth", "The process answers").open().plain::<Health>(),
         get("/health/live", "getLiveness", "The process answers").open().plain::<Live>(),
         get("/health/ready", "getReadiness", "The node can do its work")
@@ -90,6 +92,9 @@ struct Health {
     /// Such as `1h2m3.5s`.
     uptime: String,
     version: String,
+    /// Of a node of a cluster: `leader`, `follower`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
     #[schemars(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<String>>,
 }

@@ -175,6 +175,7 @@ pub(super) const CASES: &[Row] = &[
     ("getIntegration", "/proxy/default/api/integration/info?key=pk-one", "", "200"),
     ("getIntegration", "/proxy/default/api/integration/info?key=pk-none", "", "400 VALIDATION_FAILED key"),
     ("getIntegration", "/proxy/none/api/integration/info?key=pk-one", "", "404 NOT_FOUND"),
+    ("getCluster", "/api/cluster", "", "200"),
     ("getHealth", "/health", "", "200"),
     ("getLiveness", "/health/live", "", "200"),
     ("getReadiness", "/health/ready", "", "200"),

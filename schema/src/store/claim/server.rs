@@ -27,6 +27,7 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Looks after the session that holds a claim; ends with the runtime.
 pub(super) struct Holding {
     /// How often the lock was taken.
+    #[cfg(test)]
     taken: watch::Receiver<u64>,
     _runtime: StoreRuntime,
 }
@@ -53,7 +54,9 @@ impl Holding {
     pub(super) async fn of<S: Server<Connection: SessionLock>>(server: S, node: &str) -> StoreResult<Self> {
         let runtime = StoreRuntime::start()?;
         let (server, node) = (Arc::new(server), node.to_owned());
-        let (told, taken) = watch::channel(0);
+        let told = watch::Sender::new(0_u64);
+        #[cfg(test)]
+        let taken = told.subscribe();
         let first = {
             let (server, node) = (Arc::clone(&server), node.clone());
             runtime.run(async move { take(&*server, &node).await }).await?
@@ -77,7 +80,11 @@ impl Holding {
                 told.send_modify(|times| *times += 1);
             }
         });
-        Ok(Self { taken, _runtime: runtime })
+        Ok(Self {
+            #[cfg(test)]
+            taken,
+            _runtime: runtime,
+        })
     }
 
     #[cfg(test)]
