@@ -8,6 +8,7 @@ pub mod admin;
 pub mod channel;
 pub mod cli;
 pub mod client_ip;
+pub mod cluster;
 pub mod config;
 pub mod node;
 pub mod policy;

@@ -10,13 +10,14 @@ use std::{
 
 use actix_server::ServerHandle;
 use actix_web::web;
-use anyhow::{Context, bail};
+use anyhow::Context;
 use gpt_load_actors::{
     commands::Command,
     journal::{Fsync, Journal, JournalOptions, Leftover},
     routing::SettingsSource,
     runtime::Runtime,
 };
+use gpt_load_cluster::Cluster;
 use gpt_load_schema::{
     secret::Secret,
     store::{Claim, Store},
@@ -26,13 +27,18 @@ use tokio::{sync::mpsc, task::JoinHandle, time::interval};
 use zeroize::Zeroizing;
 
 use crate::{
-    admin::{AdminState, AppFacts},
+    admin::{AdminState, AppFacts, MetricsAccess, MetricsPage, Peers},
+    cluster,
     config::{Change, Config, ConfiguredSettings, JournalFsync, Loaded, Reloader, SharedConfig, process_environment},
-    policy::limiter::MemoryLimiter,
+    policy::limiter::{Limiter, MemoryLimiter, SharedLimiter},
     proxy::{limit::ConcurrencyLimit, state::ProxyState, table::Table},
     server::{self, ServerOptions, cors::Cors, tls::CertificateFiles},
     setup::{first_start, greeting::Greeting, management_key, management_key::Origin, one_file::OneFile},
-    telemetry::Telemetry,
+    telemetry::{
+        Telemetry,
+        metrics::{Metrics, Page, show_node, show_runtime},
+        traces::{TraceSettings, Traces},
+    },
     upstream::{Clients, ProxyEnv, Tls},
     validation::ThreadedProber,
 };
@@ -50,13 +56,14 @@ pub struct Node {
     serving: JoinHandle<std::io::Result<()>>,
     background: Vec<JoinHandle<()>>,
     runtime: Runtime,
+    traces: Option<Arc<Traces>>,
     store: Store,
     config: SharedConfig,
     concurrency: ConcurrencyLimit,
     management_key: Secret,
     /// At the first start it holds generated keys.
     greeting: Zeroizing<String>,
-    _claim: Claim,
+    _claim: Option<Claim>,
 }
 
 impl Node {
@@ -69,7 +76,6 @@ impl Node {
         // The first call wins; a second node in the same process finds the same provider.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let config = &loaded.config;
-        refuse_what_is_not_built(config)?;
         let one_file = OneFile::configured(config.keys_file.as_deref(), &config.openai_base_url, &config.default_group);
         let keys_file = one_file.as_ref().map(OneFile::read).transpose()?;
         let tls = certificates(config)?;
@@ -80,23 +86,52 @@ impl Node {
         let url = public_url(config, address);
 
         let place = config.database();
-        let claim = Claim::of(place, &config.node_name).await?;
+        // The nodes of a cluster share the database; the one that leads claims it for all.
+        let claim = match config.redis_dsn {
+            Some(_) => None,
+            None => Some(Claim::of(place, &config.node_name).await?),
+        };
         let (current, previous) = (config.encryption_key.as_ref(), config.encryption_key_previous.as_ref());
         let store = Store::open_changing(place, current, previous).await?;
         let management_key = management_key::obtain(config.auth_key.as_ref(), &config.data_dir)?;
         let shared = SharedConfig::new(config.clone());
-        let table = Arc::new(Table::new(outbound_proxies, config.allow_link_local_upstreams));
+        let metrics = Arc::<Metrics>::default();
+        let traces = traces(config, &outbound_tls, &metrics)?;
+        let table = Arc::new(Table::new(Arc::clone(&metrics), outbound_proxies, config.allow_link_local_upstreams));
         let settings: Arc<dyn SettingsSource> = Arc::new(ConfiguredSettings::new(shared.clone()));
         let journal = journal(config).await?;
-        let runtime =
-            Runtime::start_journaled(store.clone(), Arc::clone(&settings), Arc::clone(&table) as _, journal).await?;
+        let cluster = cluster::join(config, address).await?;
+        let started = Runtime::start_with(
+            store.clone(),
+            Arc::clone(&settings),
+            Arc::clone(&table) as _,
+            cluster.clone(),
+            journal,
+        );
+        let runtime = started.await?;
         runtime.audit().on_node(&config.node_name);
-        let seeds = first_start::seeds(&store, &management_key, url.clone(), &config.initial).await?;
-        if !seeds.settings.is_empty() {
-            runtime.execute(Command::PutSettings(seeds.settings)).await?;
+        // Of a cluster, whoever leads does this, also when that changes.
+        let mut new_proxy_key = None;
+        if !cluster.is_shared {
+            let seeds = first_start::seeds(&store, &management_key, url.clone(), &config.initial).await?;
+            if !seeds.settings.is_empty() {
+                runtime.execute(Command::PutSettings(seeds.settings)).await?;
+            }
+            new_proxy_key = seeds.proxy_key;
         }
 
         let mut background = Vec::new();
+        if cluster.is_shared {
+            background.push(tokio::spawn(cluster::report(runtime.clone())));
+            let leader = cluster::Duties {
+                runtime: runtime.clone(),
+                store: store.clone(),
+                config: config.clone(),
+                management_key: management_key.clone(),
+                url: url.clone(),
+            };
+            background.push(tokio::spawn(leader.carry_out()));
+        }
         if let (Some(one_file), Some(reading)) = (&one_file, keys_file) {
             let group = one_file.apply(&store, &runtime, &reading).await?;
             start_rotation_at(&table, &config.default_group, config.start_index);
@@ -108,7 +143,7 @@ impl Node {
         let greeting = Greeting {
             url: &url,
             management_key: &management_key,
-            new_proxy_key: seeds.proxy_key.as_ref(),
+            new_proxy_key: new_proxy_key.as_ref(),
             default_group: has_default_group.then_some(config.default_group.as_str()),
             anonymous: open_set_up || config.allow_anonymous_proxy,
             is_shared: table.load().accepts(&management_key.secret),
@@ -122,9 +157,11 @@ impl Node {
             table,
             runtime: runtime.clone(),
             concurrency: concurrency.clone(),
-            limiter: Arc::new(MemoryLimiter::default()),
+            limiter: limiter(&cluster),
             config: shared.clone(),
             open_set_up,
+            metrics,
+            traces: traces.clone(),
             base_path: config.base_path.trim_end_matches('/').to_owned(),
         });
         let facts = AppFacts {
@@ -139,7 +176,9 @@ impl Node {
         let admin = AdminState::new(store.clone(), runtime.clone(), settings, published, &management_key.secret, facts)
             .with_upstreams(Box::new(move |group| seen.upstream_states(group)))
             .with_request_limit(Box::new(move || limits.load().max_request_bytes))
-            .with_encryption_key(config.encryption_key.as_ref());
+            .with_encryption_key(config.encryption_key.as_ref())
+            .with_metrics(metrics_page(&state, &shared))
+            .with_peers(Peers::new(cluster, &management_key.secret));
         let admin = web::Data::new(admin);
         if let Some(files) = &tls {
             background.push(tokio::spawn(follow_certificates(Arc::clone(files))));
@@ -156,6 +195,7 @@ impl Node {
             serving,
             background,
             runtime,
+            traces,
             store,
             config: shared,
             concurrency,
@@ -227,6 +267,9 @@ impl Node {
             task.abort();
         }
         self.runtime.stop().await;
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
     }
 }
 
@@ -297,14 +340,35 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn refuse_what_is_not_built(config: &Config) -> anyhow::Result<()> {
-    if config.redis_dsn.is_some() {
-        bail!("REDIS_DSN: this version runs as a single node and cannot use Redis; unset it");
+/// Traces, when a collector is configured.
+fn traces(config: &Config, tls: &Tls, metrics: &Metrics) -> anyhow::Result<Option<Arc<Traces>>> {
+    let Some(settings) = TraceSettings::of(config) else { return Ok(None) };
+    let traces = Traces::start(&settings, tls.plain(), metrics.spans())?;
+    tracing::info!(endpoint = settings.endpoint, "requests are traced");
+    Ok(Some(traces))
+}
+
+/// `/metrics`, and who may see it.
+fn metrics_page(state: &Arc<ProxyState>, config: &SharedConfig) -> MetricsPage {
+    let (state, config) = (Arc::clone(state), config.clone());
+    MetricsPage {
+        text: Arc::new(move || {
+            let mut page = Page::default();
+            state.metrics.show(&mut page);
+            state.show(&mut page);
+            show_runtime(&state.runtime, &mut page);
+            show_node(&mut page);
+            page.text()
+        }),
+        access: Box::new(move || {
+            let config = config.load();
+            MetricsAccess { is_public: config.metrics_public, token: config.metrics_token.clone() }
+        }),
     }
-    if config.is_slave {
-        bail!("IS_SLAVE: this version runs as a single node; unset it");
-    }
-    Ok(())
+}
+
+fn limiter(cluster: &Cluster) -> Arc<dyn Limiter> {
+    if cluster.is_shared { Arc::new(SharedLimiter::new(cluster.clone())) } else { Arc::<MemoryLimiter>::default() }
 }
 
 /// The journal, with what a process that was killed has left in it.

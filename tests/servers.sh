@@ -46,7 +46,7 @@ end_command() {
 
 # Runs the command and answers its status.
 run_command() {
-    export GPT_LOAD_TEST_POSTGRES GPT_LOAD_TEST_MYSQL GPT_LOAD_TEST_REDIS GPT_LOAD_TEST_CA
+    export GPT_LOAD_TEST_POSTGRES GPT_LOAD_TEST_MYSQL GPT_LOAD_TEST_REDIS GPT_LOAD_TEST_PROMTOOL GPT_LOAD_TEST_CA
     # In the background, so that a signal to this script is handled at once. What runs there ignores Ctrl-C unless told so.
     (
         trap - INT QUIT
@@ -79,6 +79,14 @@ find_server() {
     else
         fail "${PACKAGES[$1]} is missing; on Debian: apt-get install ${PACKAGES[*]} openssl; or start Docker"
     fi
+}
+
+# Finds promtool, installing the package that has it if need be.
+find_promtool() {
+    [[ -z ${GPT_LOAD_TEST_PROMTOOL:-} ]] || return 0
+    command -v promtool >/dev/null || install_package prometheus ||
+        fail "promtool is missing; on Debian: apt-get install prometheus; else set GPT_LOAD_TEST_PROMTOOL to where it is"
+    GPT_LOAD_TEST_PROMTOOL=$(command -v promtool)
 }
 
 installed() {

@@ -6,12 +6,18 @@ use std::{
 };
 
 use gpt_load_schema::{
-    audit::{Actor, Deed, Ending},
+    audit::{Actor, Deed, Ending, Outcome, Subject},
     store::StoreResult,
+    time::Timestamp,
 };
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
-use crate::sync::commit::Committer;
+use crate::{pool::kept::known_word, sync::commit::Committer};
+
+/// The topic of the bus on which followers tell the leader what they have to note.
+pub(crate) const TOPIC: &str = "audit";
 
 /// Rows that wait for the database, at most; far more than people do while it is away.
 const MAX_WAITING: usize = 10_000;
@@ -28,6 +34,35 @@ struct Waiting {
     row: Option<i64>,
     deed: Deed,
     ending: Ending,
+}
+
+/// What a follower has to note.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Noted {
+    actor: Actor,
+    action: String,
+    subject: (String, Option<i64>, String),
+    at: Timestamp,
+    outcome: Outcome,
+    before: Value,
+    after: Value,
+    error: String,
+}
+
+impl From<(Deed, Ending)> for Noted {
+    fn from((deed, ending): (Deed, Ending)) -> Self {
+        let Subject { kind, id, name } = ending.subject.unwrap_or(deed.subject);
+        Self {
+            actor: deed.actor,
+            action: deed.action.to_owned(),
+            subject: (kind.to_owned(), id, name),
+            at: deed.at,
+            outcome: ending.outcome,
+            before: ending.before,
+            after: ending.after,
+            error: ending.error,
+        }
+    }
 }
 
 /// The writer of the audit log.
@@ -80,6 +115,23 @@ impl Audit {
     pub fn record(&self, deed: Deed, ending: Ending) {
         self.wait(Waiting { row: None, deed, ending });
         (self.nudge)();
+    }
+
+    /// Notes what a follower has to note.
+    pub(crate) fn record_for_another(&self, noted: Vec<Noted>) {
+        for Noted { actor, action, subject: (kind, id, name), at, outcome, before, after, error } in noted {
+            let subject = Subject { kind: known_word(&kind), id, name };
+            let deed = Deed { actor, action: known_word(&action), subject, at };
+            self.record(deed, Ending { outcome, subject: None, before, after, error });
+        }
+    }
+
+    /// What waits to be noted for the first time; it waits no more.
+    pub(crate) fn take_new(&self) -> Vec<Noted> {
+        let mut waiting = self.waiting.lock();
+        let (new, others): (VecDeque<_>, VecDeque<_>) = waiting.drain(..).partition(|row| row.row.is_none());
+        *waiting = others;
+        new.into_iter().map(|Waiting { deed, ending, .. }| (deed, ending).into()).collect()
     }
 
     /// Whether something waits for the database.

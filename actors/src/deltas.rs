@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use gpt_load_schema::{ids::KeyId, store::KeyDelta};
+use gpt_load_schema::{ids::KeyId, key::KeyHealth, store::KeyDelta};
 use parking_lot::Mutex;
 
 use crate::journal::Ticket;
@@ -68,6 +68,13 @@ impl DeltaQueue {
         inner.waiting.contains_key(&id) || inner.taken.contains_key(&id)
     }
 
+    /// Another node knows later of the key: its queued change, if any, leads to what that node says.
+    pub(crate) fn heed(&self, id: KeyId, health: &KeyHealth) {
+        if let Some(change) = self.inner.lock().waiting.get_mut(&id) {
+            change.delta.health = health.clone();
+        }
+    }
+
     /// Drops the key's queued change: the database knows better.
     pub(crate) fn forget(&self, id: KeyId) {
         let forgotten = self.inner.lock().waiting.remove(&id);
@@ -110,7 +117,7 @@ impl DeltaQueue {
 
 #[cfg(test)]
 mod tests {
-    use gpt_load_schema::key::{KeyHealth, KeyState};
+    use gpt_load_schema::key::KeyState;
 
     use super::*;
 

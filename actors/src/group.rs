@@ -5,10 +5,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, SpawnHandle};
-use gpt_load_schema::{ids::KeyId, key::KeyRecord, time::Timestamp};
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler, Message, MessageResult, SpawnHandle};
+use gpt_load_schema::{
+    ids::KeyId,
+    key::{KeyHealth, KeyRecord},
+    time::Timestamp,
+};
 
 use crate::{
+    cluster::knowledge::Word,
     commands::Order,
     deltas::DeltaQueue,
     events::{Event as Told, Events},
@@ -261,6 +266,42 @@ impl Handler<AcceptHeld> for GroupActor {
         self.rebuild();
         self.follow_up(ctx);
         count
+    }
+}
+
+/// Other nodes say what became of keys.
+#[derive(Clone, Message)]
+#[rtype(result = "()")]
+pub(crate) struct Hear {
+    pub(crate) words: Arc<Vec<Word>>,
+}
+
+impl Handler<Hear> for GroupActor {
+    type Result = ();
+
+    fn handle(&mut self, message: Hear, ctx: &mut Self::Context) {
+        self.core.news.set_heard(self.events.are_heard());
+        for word in message.words.iter() {
+            self.core.hear(word);
+        }
+        self.follow_up(ctx);
+    }
+}
+
+/// Another node wants this to be stored of keys; answers what is to be stored instead of each, where this node knows later.
+#[derive(Clone, Message)]
+#[rtype(result = "Vec<Option<KeyHealth>>")]
+pub(crate) struct Heed {
+    pub(crate) words: Arc<Vec<Word>>,
+}
+
+impl Handler<Heed> for GroupActor {
+    type Result = MessageResult<Heed>;
+
+    fn handle(&mut self, message: Heed, ctx: &mut Self::Context) -> Self::Result {
+        let known = message.words.iter().map(|word| self.core.hear(word)).collect();
+        self.follow_up(ctx);
+        MessageResult(known)
     }
 }
 

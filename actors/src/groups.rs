@@ -14,6 +14,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use gpt_load_schema::{group::Group, ids::GroupId, settings::Settings};
 
 use crate::{
+    cluster::knowledge::Knowledge,
     deltas::DeltaQueue,
     events::Events,
     group::{Drain, GroupActor, Halt},
@@ -78,6 +79,8 @@ pub(crate) struct Nursery {
     pub(crate) arbiters: Vec<ArbiterHandle>,
     pub(crate) settings: Arc<dyn SettingsSource>,
     pub(crate) sink: Arc<dyn RoutingSink>,
+    /// Tells other nodes what becomes of keys; `None` on a node alone.
+    pub(crate) knowledge: Option<Arc<Knowledge>>,
     /// Called when a group's actor has panicked, to compare its pool with the database.
     pub(crate) doubt: Arc<dyn Fn(GroupId) + Send + Sync>,
 }
@@ -176,6 +179,7 @@ impl Nursery {
     fn start(&self, group: Arc<Group>, settings: Arc<Settings>, limits: Limits, selection: SelectionRules) -> Member {
         let id = group.id;
         let shared = Arc::new(Shared::new(id, limits, selection, self.journal.clone()));
+        self.knowledge.iter().for_each(|knowledge| shared.share(Arc::clone(knowledge)));
         let link = Arc::new(Link::default());
         let nudged = link.clone();
         shared.on_outcome(Box::new(move || nudged.nudge(Drain)));

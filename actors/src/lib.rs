@@ -12,6 +12,7 @@
 //! Queues, slots and snapshots belong to no actor: an actor that panics loses nothing, and its successor goes on with them.
 
 pub mod audit;
+pub mod cluster;
 pub mod commands;
 mod deltas;
 pub mod events;

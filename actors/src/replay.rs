@@ -75,6 +75,36 @@ impl Replay {
         }
     }
 
+    /// Position of the oldest outcome among `leftovers`.
+    pub(crate) fn oldest_outcome(leftovers: &[Leftover]) -> Option<i64> {
+        leftovers.iter().filter(|leftover| leftover.kind() == Kind::Outcome).map(Leftover::first_position).min()
+    }
+
+    /// Reads everything again as soon as nothing of the earlier process can be stored any more, then lets what waits go.
+    pub(crate) async fn among_others(self, leftovers: Vec<Leftover>) {
+        self.committer.introduced().await;
+        let mut leftovers = Some(leftovers);
+        let mut rows = loop {
+            // Only the question for proofs, which comes before anything is read, fails for a time.
+            match self.store.outcome_proofs(self.journal.node().unwrap_or_default()).await {
+                Ok(_) => match self.outcomes(leftovers.take().unwrap_or_default()).await {
+                    Ok(rows) => break rows,
+                    Err(error) => {
+                        tracing::error!(%error, "outcomes stay in the journal until the next start");
+                        break VecDeque::new();
+                    }
+                },
+                Err(error) => {
+                    tracing::warn!(%error, "the journal waits for the database");
+                    tokio::time::sleep(LOOK_EVERY * 4).await;
+                }
+            }
+        };
+        self.rows(&mut rows).await;
+        self.committer.open();
+        self.follow(rows).await;
+    }
+
     /// [`Replay::rows`] as the database takes them, for ever.
     pub(crate) async fn follow(self, mut leftovers: VecDeque<Leftover>) {
         loop {
@@ -119,6 +149,10 @@ impl Replay {
     }
 
     async fn forget_proofs(&self, node: &str, before: i64) -> StoreResult<()> {
+        if self.committer.shipping().is_some() {
+            // The introduction of the process says so.
+            return Ok(());
+        }
         self.committer.write(|writer| async move { writer.forget_proofs(node, before).await }).await
     }
 }

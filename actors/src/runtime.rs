@@ -1,17 +1,17 @@
 //! Starts the actors of a node and hands out what the rest of the node needs of them.
 
+mod others;
+mod threads;
+
 use std::{
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    thread,
     time::Duration,
 };
 
-use actix::System;
-use actix_rt::{Arbiter, ArbiterHandle};
-use gpt_load_cluster::lease::{Lease, LocalLease};
+use gpt_load_cluster::{Cluster, Epoch, NodeIdentity};
 use gpt_load_schema::{
     audit::Actor,
     ids::GroupId,
@@ -20,10 +20,13 @@ use gpt_load_schema::{
     store::{Store, StoreError},
     time::Timestamp,
 };
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
+use uuid::Uuid;
 
+use self::threads::Threads;
 use crate::{
     audit::Audit,
+    cluster::{Team, changes::Changes, knowledge::Knowledge},
     commands::{Command, CommandError, Reply},
     deltas::DeltaQueue,
     events::Events,
@@ -37,18 +40,17 @@ use crate::{
     routing::{RoutingSink, SettingsSource},
     sync::{
         COMMIT_ROWS, Job, Orders, SyncActor,
-        commit::Committer,
+        commit::{Committer, Shipping},
         kept_row::KeptRow,
         leader::Leader,
         logs::{DEFAULT_MAX_BYTES, LogQueue},
+        sender::Sender,
     },
     tasks::Tasks,
     tokens::Tokens,
     validation::{Prober, Validation},
 };
 
-/// Threads for groups, at most; a group's actor works for a few microseconds per failure.
-const GROUP_THREADS: usize = 4;
 /// How long a stop waits for the batch that a task has under way.
 const TASK_END: Duration = Duration::from_secs(5);
 
@@ -82,15 +84,21 @@ struct Inner {
     resources: Arc<Resources>,
     journal: Arc<Journal>,
     respawns: Arc<AtomicU64>,
-    lease: Arc<dyn Lease>,
+    team: Arc<Team>,
     events: Events,
     tasks: Tasks,
     audit: Arc<Audit>,
     tokens: Arc<Tokens>,
     validation: Validation,
     key_work: KeyWork,
+    store: Store,
     threads: Threads,
     retire: Box<dyn Fn() + Send + Sync>,
+}
+
+/// The cluster of a node without others.
+fn alone() -> Cluster {
+    Cluster::local(NodeIdentity::new("node"))
 }
 
 impl Runtime {
@@ -101,7 +109,7 @@ impl Runtime {
         settings: Arc<dyn SettingsSource>,
         sink: Arc<dyn RoutingSink>,
     ) -> Result<Self, StoreError> {
-        Self::start_with(store, settings, sink, Arc::new(LocalLease::default()), (Journal::disabled(), vec![])).await
+        Self::start_with(store, settings, sink, alone(), (Journal::disabled(), vec![])).await
     }
 
     /// [`Runtime::start`] with a journal, and what a process that was killed has left in it.
@@ -111,34 +119,42 @@ impl Runtime {
         sink: Arc<dyn RoutingSink>,
         journal: (Arc<Journal>, Vec<Leftover>),
     ) -> Result<Self, StoreError> {
-        Self::start_with(store, settings, sink, Arc::new(LocalLease::default()), journal).await
+        Self::start_with(store, settings, sink, alone(), journal).await
     }
 
-    /// [`Runtime::start`] with the lease that decides whether this node leads.
-    pub(crate) async fn start_with(
+    /// [`Runtime::start_journaled`] among the nodes of `cluster`.
+    ///
+    /// Of a shared cluster, any node may lead or follow, and which it is may change at any time. What a killed process left in
+    /// the journal is then read again in the background, once nothing of that process can be stored any more; until then
+    /// nothing new is stored either.
+    pub async fn start_with(
         store: Store,
         settings: Arc<dyn SettingsSource>,
         sink: Arc<dyn RoutingSink>,
-        lease: Arc<dyn Lease>,
+        cluster: Cluster,
         (journal, leftovers): (Arc<Journal>, Vec<Leftover>),
     ) -> Result<Self, StoreError> {
         let threads = Threads::start().await?;
-        let (inner, replay) = Inner::assemble(store, settings, sink, lease, journal, threads);
+        let oldest = Replay::oldest_outcome(&leftovers);
+        // Nothing that is said from here on is missed.
+        let bus = cluster.is_shared.then(|| cluster.bus.subscribe());
+        let (inner, replay) = Inner::assemble(store, settings, sink, cluster, (journal, oldest), threads);
         let runtime = Self { inner: Arc::new(inner) };
         let (answer, started) = oneshot::channel();
         runtime.inner.orders.queue(Job::Start(answer));
         let started =
             started.await.unwrap_or_else(|_| Err(StoreError::Internal("the actors died at their start".into())));
-        let replayed = match started {
-            Ok(()) => replay.outcomes(leftovers).await,
-            Err(error) => Err(error),
-        };
-        match replayed {
-            Ok(mut rows) => {
-                replay.rows(&mut rows).await;
-                runtime.inner.threads.sync.spawn(replay.follow(rows));
-                Ok(runtime)
+        let begun = match (started, bus) {
+            (Err(error), _) => Err(error),
+            (Ok(()), Some(bus)) => {
+                runtime.inner.work_with_others(bus);
+                runtime.inner.threads.sync.spawn(replay.among_others(leftovers));
+                Ok(())
             }
+            (Ok(()), None) => runtime.inner.replay(replay, leftovers).await,
+        };
+        match begun {
+            Ok(()) => Ok(runtime),
             Err(error) => {
                 runtime.inner.end().await;
                 Err(error)
@@ -258,12 +274,24 @@ impl Runtime {
         if tokio::time::timeout(TASK_END, self.inner.tasks.idle()).await.is_err() {
             tracing::warn!("stopped while the task was at work; the next start shows it as failed");
         }
+        // Whoever ended the task may not have said so yet.
+        self.inner.orders.queue(Job::KeepTask);
         self.inner.orders.queue(Job::Chores);
         if let Err(error) = self.flush().await {
             let RuntimeStats { logs_waiting, .. } = self.stats();
             tracing::error!(%error, logs_waiting, "stopped with outcomes and log rows that are not in the database; the journal has them");
         }
         self.inner.end().await;
+    }
+
+    /// Ends the node's threads as a kill would: what waits is in the journal alone.
+    #[cfg(test)]
+    pub(crate) async fn kill(&self) {
+        self.inner.orders.jobs.close();
+        (self.inner.retire)();
+        self.inner.threads.system.stop();
+        self.inner.threads.ended().await;
+        self.inner.journal.close();
     }
 
     #[cfg(test)]
@@ -280,6 +308,11 @@ impl Runtime {
     #[cfg(test)]
     pub(crate) fn directory(&self) -> &Directory {
         &self.inner.directory
+    }
+
+    /// The term in which this node leads, as far as it knows; `None` when it does not.
+    pub fn epoch(&self) -> Option<Epoch> {
+        self.inner.team.cluster.lease.current()
     }
 
     /// What the journal holds and what it lost.
@@ -307,17 +340,19 @@ impl Inner {
         store: Store,
         settings: Arc<dyn SettingsSource>,
         sink: Arc<dyn RoutingSink>,
-        lease: Arc<dyn Lease>,
-        journal: Arc<Journal>,
+        cluster: Cluster,
+        (journal, oldest_outcome): (Arc<Journal>, Option<i64>),
         threads: Threads,
     ) -> (Self, Replay) {
-        let orders = Orders::default();
+        let (orders, kept) = (Orders::default(), store.clone());
         let (jobs, sync) = (orders.jobs.clone(), orders.sync.clone());
         let (directory, groups) = (Arc::<Directory>::default(), Arc::<Link<Groups>>::default());
         let (deltas, logs) = (Arc::<DeltaQueue>::default(), Arc::new(LogQueue::new(DEFAULT_MAX_BYTES)));
         let respawns = Arc::<AtomicU64>::default();
         let events = Events::default();
         let resources = Arc::new(Resources::new(store.clone()));
+        let tokens = Arc::<Tokens>::default();
+        let knowledge = Arc::<Knowledge>::default();
 
         let doubt = orders.clone();
         let nursery = Arc::new(Nursery {
@@ -329,10 +364,24 @@ impl Inner {
             arbiters: threads.groups.clone(),
             settings,
             sink,
+            knowledge: cluster.is_shared.then(|| knowledge.clone()),
             doubt: Arc::new(move |group| doubt.queue(Job::Resync(group))),
         });
-        let committer =
-            Committer::new(store.clone(), lease.clone(), logs.clone(), deltas, resources.clone(), journal.clone());
+        let shipping = cluster.is_shared.then(|| {
+            let (node, salt) = (Uuid::now_v7().to_string(), Uuid::new_v4().as_u64_pair().0);
+            let node = journal.node().map_or(node, str::to_owned);
+            let sender = Sender::new(node, journal.run(), salt);
+            Shipping::new(sender, cluster.uplink.clone(), tokens.clone(), Some(oldest_outcome.unwrap_or(i64::MAX)))
+        });
+        let committer = Committer::new(
+            store.clone(),
+            cluster.lease.clone(),
+            logs.clone(),
+            deltas,
+            resources.clone(),
+            journal.clone(),
+            shipping,
+        );
         let replay = Replay {
             journal: journal.clone(),
             store: store.clone(),
@@ -345,7 +394,18 @@ impl Inner {
         tasks.on_change(move || keeper.queue_once(Job::KeepTask));
         let chores = orders.clone();
         let audit = Arc::new(Audit::new(committer.clone(), Box::new(move || chores.queue_once(Job::Chores))));
-        let tokens = Arc::<Tokens>::default();
+        let team = Arc::new(Team {
+            changes: Changes::default(),
+            cluster,
+            committer: committer.clone(),
+            directory: directory.clone(),
+            knowledge,
+            journal: journal.clone(),
+            orders: orders.clone(),
+            tasks: tasks.clone(),
+            versions_behind: Arc::default(),
+            audit: audit.clone(),
+        });
         let validation = Validation::new(
             store.clone(),
             committer.clone(),
@@ -365,6 +425,7 @@ impl Inner {
             audit: audit.clone(),
             tokens: tokens.clone(),
             events: events.clone(),
+            team: team.clone(),
         });
 
         let born = nursery.clone();
@@ -397,23 +458,32 @@ impl Inner {
             resources,
             journal,
             respawns,
-            lease,
+            team,
             events,
             tasks,
             audit,
             tokens,
             validation,
             key_work,
+            store: kept,
             threads,
             retire,
         };
         (inner, replay)
     }
 
+    /// Gives what a killed process left to the pools, before any request asks them, and to the database.
+    async fn replay(&self, replay: Replay, leftovers: Vec<Leftover>) -> Result<(), StoreError> {
+        let mut rows = replay.outcomes(leftovers).await?;
+        replay.rows(&mut rows).await;
+        self.threads.sync.spawn(replay.follow(rows));
+        Ok(())
+    }
+
     async fn end(&self) {
         self.orders.jobs.close();
         (self.retire)();
-        self.lease.release().await;
+        self.team.cluster.leave().await;
         self.journal.close();
         self.threads.system.stop();
         self.threads.ended().await;
@@ -424,44 +494,5 @@ impl Drop for Inner {
     fn drop(&mut self) {
         (self.retire)();
         self.threads.system.stop();
-    }
-}
-
-/// The actors' threads: an actix system of their own, so that they depend on nobody else's.
-struct Threads {
-    system: System,
-    sync: ArbiterHandle,
-    validation: ArbiterHandle,
-    groups: Vec<ArbiterHandle>,
-    ended: watch::Receiver<bool>,
-}
-
-impl Threads {
-    async fn start() -> Result<Self, StoreError> {
-        let failed = |error: &dyn std::fmt::Display| StoreError::Internal(format!("cannot start the actors: {error}"));
-        let (ready, handles) = oneshot::channel();
-        let (end, ended) = watch::channel(false);
-        let run = move || {
-            let runner = System::new();
-            let count = thread::available_parallelism().map_or(1, usize::from).min(GROUP_THREADS);
-            let arbiters: Vec<Arbiter> = (0..count + 2).map(|_| Arbiter::new()).collect();
-            let handles = arbiters.iter().map(Arbiter::handle).collect::<Vec<_>>();
-            if ready.send((System::current(), handles)).is_ok()
-                && let Err(error) = runner.run()
-            {
-                tracing::error!(%error, "the actors' system ended badly");
-            }
-            let _ = end.send(true);
-        };
-        thread::Builder::new().name("actors".to_owned()).spawn(run).map_err(|error| failed(&error))?;
-        let (system, mut groups) = handles.await.map_err(|error| failed(&error))?;
-        let mut single = || groups.pop().ok_or_else(|| failed(&"no thread"));
-        let (sync, validation) = (single()?, single()?);
-        Ok(Self { system, sync, validation, groups, ended })
-    }
-
-    async fn ended(&self) {
-        // An error means that the thread has ended without saying so.
-        let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 }

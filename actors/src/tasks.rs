@@ -74,7 +74,8 @@ impl Tasks {
         let _ = self.shared.keeper.set(Box::new(keeper));
     }
 
-    /// Takes up what was kept, and when that was. A task that was running then has ended with its node.
+    /// Takes up what was kept, and when that was, unless a task runs here. A task that was running then has ended with its
+    /// node.
     pub(crate) fn resume(&self, kept: Option<(Task, Timestamp)>, now: Timestamp) {
         let Some((mut task, kept_at)) = kept else { return };
         let died = task.is_running();
@@ -85,7 +86,7 @@ impl Tasks {
         }
         let changed_at = if died { now } else { task.finished_at.unwrap_or(kept_at) };
         let is_news = self.shared.record.send_if_modified(|record| {
-            let is_free = record.is_none();
+            let is_free = record.as_ref().is_none_or(|record| !record.task.is_running());
             if is_free {
                 *record = Some(Record { task, changed_at, told_at: now });
             }

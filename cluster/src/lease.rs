@@ -1,9 +1,17 @@
 //! Who leads: a lease that at most one node holds, with an epoch that only grows.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+mod elected;
+mod local;
+mod lock;
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
+pub use self::{
+    elected::ElectedLease,
+    local::LocalLease,
+    lock::{Holder, Lock, LockState},
+};
 use crate::Epoch;
 
 /// The leadership lease as one node sees it.
@@ -12,59 +20,60 @@ use crate::Epoch;
 /// under an epoch lower than the highest it has seen.
 #[async_trait]
 pub trait Lease: Send + Sync + 'static {
-    /// Stands for election and answers the epoch of the term won, always greater than `above`; `None` while another
-    /// node leads. A node that leads already under a greater epoch keeps it.
+    /// Answers the epoch of this node's term, always greater than `above`; `None` while it does not lead.
+    ///
+    /// A node that leads under an epoch that is not greater gets a greater one, if the lease is still its own. A node
+    /// alone stands for election by this; one of a cluster does so on its own, and this never waits for that.
     async fn lead(&self, above: Epoch) -> Option<Epoch>;
 
     /// The epoch under which this node leads, as far as it knows.
     fn current(&self) -> Option<Epoch>;
 
-    /// Hands leadership over; does nothing on a node that does not lead.
+    /// Who leads, as it changes.
+    fn watch(&self) -> watch::Receiver<Role>;
+
+    /// Hands leadership over at once; does nothing on a node that does not lead. The node lets others stand before it
+    /// stands again itself.
     async fn release(&self);
+
+    /// Hands leadership over and never stands again.
+    async fn close(&self);
 }
 
-/// Leadership without a cluster: the only node leads as soon as it asks.
-#[derive(Debug, Default)]
-pub struct LocalLease {
-    /// Epoch of the current term; 0 = not leading.
-    epoch: AtomicI64,
+/// What a node is to the cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It leads.
+    Leader(Epoch),
+    /// It does not.
+    Follower {
+        /// The name of the node that leads, when it is known.
+        leader: Option<String>,
+    },
 }
 
-#[async_trait]
-impl Lease for LocalLease {
-    async fn lead(&self, above: Epoch) -> Option<Epoch> {
-        let next = above.0.max(0).saturating_add(1);
-        Some(Epoch(self.epoch.fetch_max(next, Ordering::AcqRel).max(next)))
-    }
-
-    fn current(&self) -> Option<Epoch> {
-        Some(self.epoch.load(Ordering::Acquire)).filter(|epoch| *epoch > 0).map(Epoch)
-    }
-
-    async fn release(&self) {
-        self.epoch.store(0, Ordering::Release);
+impl Default for Role {
+    fn default() -> Self {
+        Self::Follower { leader: None }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_only_node_leads_at_once_and_keeps_its_term() {
-        let lease = LocalLease::default();
-        assert_eq!(lease.current(), None);
-        assert_eq!(lease.lead(Epoch(0)).await, Some(Epoch(1)));
-        assert_eq!(lease.lead(Epoch(0)).await, Some(Epoch(1)));
-        assert_eq!(lease.current(), Some(Epoch(1)));
+impl Role {
+    /// The epoch of a leader.
+    pub const fn epoch(&self) -> Option<Epoch> {
+        match self {
+            Self::Leader(epoch) => Some(*epoch),
+            Self::Follower { .. } => None,
+        }
     }
+}
 
-    #[tokio::test]
-    async fn a_database_that_has_seen_more_is_outbid() {
-        let lease = LocalLease::default();
-        assert_eq!(lease.lead(Epoch(41)).await, Some(Epoch(42)));
-        assert_eq!(lease.lead(Epoch(7)).await, Some(Epoch(42)));
-        lease.release().await;
-        assert_eq!(lease.current(), None);
+impl std::fmt::Display for Role {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Leader(epoch) => write!(f, "leader in term {}", epoch.0),
+            Self::Follower { leader: Some(leader) } => write!(f, "follower of {leader}"),
+            Self::Follower { leader: None } => f.write_str("follower of nobody yet"),
+        }
     }
 }

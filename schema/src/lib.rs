@@ -21,3 +21,4 @@ pub mod takeover;
 pub mod task;
 pub mod time;
 pub mod validate;
+pub mod watermark;

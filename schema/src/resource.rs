@@ -1,5 +1,7 @@
 //! What a provider stores, and the key whose account it belongs to.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     ids::{GroupId, KeyId},
     time::Timestamp,
@@ -9,7 +11,7 @@ use crate::{
 pub const MAX_RESOURCE_ID: usize = 255;
 
 /// An object at a provider, made or seen with a key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resource {
     /// The group whose key it is.
     pub group_id: GroupId,
@@ -39,7 +41,7 @@ pub struct ResourceOwner {
 }
 
 /// Kinds of objects that providers store.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ResourceKind {
     /// A file.
     File,

@@ -21,6 +21,7 @@ use super::{
     AdminState,
     caller::Caller,
     error::{ApiError, ErrorCode},
+    forward::{Leader, forward},
     messages,
 };
 
@@ -80,17 +81,38 @@ impl Need {
 }
 
 /// Middleware that lets only those through who have the role that is needed; the handler finds them as [`Caller`].
+///
+/// What only the leader can do is then asked of the leader: every change, and, where `is_led`, reads too.
 pub(super) async fn authenticate(
     need: Need,
+    is_led: bool,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     match check(need, &request) {
         Ok(caller) => {
             request.extensions_mut().insert(caller);
-            next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+            match leader(need, is_led, &request) {
+                Leader::Own => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+                Leader::Nobody => Ok(request.error_response(ApiError::later(messages::NO_LEADER))),
+                Leader::At(target) => forward(&target, request).await,
+            }
         }
         Err(error) => Ok(request.error_response(error)),
+    }
+}
+
+/// Who is to carry out a request.
+fn leader(need: Need, is_led: bool, request: &ServiceRequest) -> Leader {
+    let is_change =
+        need.role(request.method()) == Role::Admin && !matches!(*request.method(), Method::GET | Method::HEAD);
+    let state = request.app_data::<web::Data<AdminState>>();
+    let Some(state) = state.filter(|_| is_led || is_change) else { return Leader::Own };
+    let peers = state.peers();
+    match peers.leader() {
+        // Leadership has changed hands since another node looked: going on might go round in circles.
+        Leader::At(_) if peers.said(request.request()).is_some() => Leader::Nobody,
+        leader => leader,
     }
 }
 

@@ -19,6 +19,8 @@ use super::{
 pub(super) struct Endpoint {
     resource: Resource,
     allow: String,
+    /// Whether only the leader can answer reads too.
+    is_led: bool,
     #[cfg(test)]
     path: String,
 }
@@ -29,6 +31,7 @@ impl Endpoint {
         Self {
             resource: web::resource([path.to_owned(), format!("{path}/")]),
             allow: String::new(),
+            is_led: false,
             #[cfg(test)]
             path: path.to_owned(),
         }
@@ -109,6 +112,11 @@ impl Endpoint {
         self
     }
 
+    /// Only the leader knows the answer, whatever the method is.
+    pub(super) fn led(self) -> Self {
+        Self { is_led: true, ..self }
+    }
+
     /// Open to everyone.
     pub(super) fn open(self) -> impl HttpServiceFactory + 'static {
         #[cfg(test)]
@@ -134,8 +142,9 @@ impl Endpoint {
     fn needing(self, need: Need) -> impl HttpServiceFactory + 'static {
         #[cfg(test)]
         declared::note(&self.path, &self.allow, Some(need));
+        let is_led = self.is_led;
         self.with_wrong_methods()
-            .wrap(from_fn(move |request, next| authenticate(need, request, next)))
+            .wrap(from_fn(move |request, next| authenticate(need, is_led, request, next)))
             .wrap(from_fn(localise_errors))
     }
 

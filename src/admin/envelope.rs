@@ -88,6 +88,9 @@ pub(super) async fn localise_errors(
         Some(error) => response.into_response(error.render(language)),
         None => response,
     };
-    response.headers_mut().insert(REQUEST_ID, id.header());
+    // What the leader has answered bears its id, which the audit log has.
+    if !response.headers().contains_key(REQUEST_ID) {
+        response.headers_mut().insert(REQUEST_ID, id.header());
+    }
     Ok(response)
 }

@@ -14,7 +14,7 @@ use actix_web::{
 use gpt_load_schema::{store::KeyCounts, time::Timestamp};
 use serde_json::json;
 
-use super::{AdminState, auth::presented_key, envelope, guard_view};
+use super::{AdminState, auth::presented_key, cluster, envelope, guard_view};
 
 /// How long the database may take to prove that it is there.
 const PING_TIMEOUT: Duration = Duration::from_secs(2);
@@ -28,6 +28,10 @@ pub(super) async fn health(state: web::Data<AdminState>, request: HttpRequest) -
         "uptime": duration_text(now.since(state.app.started_at)),
         "version": state.app.version,
     });
+    let cluster = state.peers().cluster();
+    if cluster.is_shared {
+        body["role"] = json!(if cluster.lease.current().is_some() { "leader" } else { "follower" });
+    }
     if may_know_more(&state, &request) {
         let warnings = warnings(&state);
         if !warnings.is_empty() {
@@ -42,17 +46,23 @@ pub(super) async fn live() -> HttpResponse {
     envelope::json(StatusCode::OK, &json!({"status": "ok"}))
 }
 
-/// The node can do its work: groups are known and the database answers.
+/// The node can do its work: groups are known, the database answers, and, in a cluster, somebody leads.
 pub(super) async fn ready(state: web::Data<AdminState>) -> HttpResponse {
     let database = match tokio::time::timeout(PING_TIMEOUT, state.store.ping()).await {
         Ok(Ok(())) => "ok",
         Ok(Err(_)) | Err(_) => "unavailable",
     };
     let routing = if state.routing.load().is_some() { "ok" } else { "starting" };
-    let ready = database == "ok" && routing == "ok";
+    let mut checks = json!({"database": database, "routing": routing});
+    let cluster = state.peers().cluster();
+    let is_led = !cluster.is_shared || cluster::leader(cluster, &cluster.lease.watch().borrow()).is_some();
+    if cluster.is_shared {
+        checks["leader"] = json!(if is_led { "ok" } else { "unknown" });
+    }
+    let ready = database == "ok" && routing == "ok" && is_led;
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let word = if ready { "ready" } else { "not_ready" };
-    let body = json!({"status": word, "checks": {"database": database, "routing": routing}});
+    let body = json!({"status": word, "checks": checks});
     let mut response = envelope::json(status, &body);
     if !ready {
         response.headers_mut().insert(header::RETRY_AFTER, 2.into());

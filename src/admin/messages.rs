@@ -229,6 +229,14 @@ texts! {
         "该字段不能超过 {} 字节",
         "This part may have at most {} bytes",
         "この項目は {} バイト以内でなければなりません";
+    NO_LEADER =
+        "目前没有可以执行更改的主节点；什么都没有改变，请几秒后重试",
+        "No node leads the cluster at the moment; nothing was changed, try again in a few seconds",
+        "現在、変更を実行できるリーダーがいません。何も変更されていません。数秒後に再試行してください";
+    LEADER_LOST =
+        "执行时与主节点的连接中断；请先查看更改是否已经生效",
+        "The connection to the leading node broke while it worked; look whether the change was made before trying again",
+        "処理中にリーダーとの接続が切れました。再試行する前に、変更が反映されたか確認してください";
     NO_TASK_RUNNING = "当前没有正在运行的任务", "No task is running", "実行中のタスクはありません";
     NUMBER_BETWEEN =
         "必须是 {} 到 {} 之间的整数",

@@ -1,15 +1,16 @@
 //! The management API.
 //!
 //! `groups`, `policies`, `keys`, `key_detail`, `key_export`, `key_tests`, `pool`, `validation`, `tasks`, `settings`,
-//! `health`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard*` and `group_stats`
+//! `health`, `metrics`, `login` and `legacy` hold the handlers; `logs`, `log_export`, `dashboard*` and `group_stats`
 //! show what was, `events` what happens, `sub_groups`, `copy` and `key_notes` change a little, `integration` answers holders of proxy keys.
-//! `tokens` and `audit` are about who may do what, and who did. `endpoint`, [`auth`] and `caller` stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
+//! `cluster` lists the nodes, `forward` asks the leader. `tokens` and `audit` are about who may do what, and who did. `endpoint`, [`auth`] and `caller` stand before them; `body` and `query` read requests; [`envelope`] and [`error`] shape answers; [`locale`] and
 //! `messages` hold what people read. [`openapi`] describes all of it.
 
 mod audit;
 pub mod auth;
 mod body;
 mod caller;
+mod cluster;
 mod copy;
 mod dashboard;
 mod dashboard_chart;
@@ -20,6 +21,7 @@ pub mod envelope;
 pub mod error;
 mod events;
 mod failure_notes;
+mod forward;
 mod group_input;
 mod group_object;
 mod group_stats;
@@ -45,6 +47,7 @@ mod log_object;
 mod login;
 mod logs;
 mod messages;
+mod metrics;
 pub mod openapi;
 mod policies;
 mod policies_dry_run;
@@ -70,8 +73,10 @@ use actix_web::web;
 
 use self::{endpoint::Endpoint, error::ApiError};
 pub use self::{
+    forward::{Forwarder, Peers},
     headers::security_headers,
     integration::is_group_form,
+    metrics::{MetricsAccess, MetricsPage},
     state::{AdminState, AppFacts, RequestLimit, UpstreamStates},
 };
 
@@ -83,9 +88,10 @@ pub fn configure(config: &mut web::ServiceConfig) {
         .service(Endpoint::at("/health").get(health::health).open())
         .service(Endpoint::at("/health/live").get(health::live).open())
         .service(Endpoint::at("/health/ready").get(health::ready).open())
+        .service(Endpoint::at("/metrics").get(metrics::show).open())
         .service(Endpoint::at("/stats").get(legacy::stats).guarded())
         .service(Endpoint::at("/blacklist").get(legacy::blacklist).guarded())
-        .service(Endpoint::at("/reset-keys").get(legacy::reset_keys).admin())
+        .service(Endpoint::at("/reset-keys").get(legacy::reset_keys).led().admin())
         .service(Endpoint::at(integration::GROUP_PATH).any(integration::of_group).open())
         .service(
             web::scope("/api")
@@ -97,6 +103,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                     Endpoint::at("/tokens/{id}").get(tokens::one).patch(tokens::change).delete(tokens::delete).admin(),
                 )
                 .service(Endpoint::at("/audit").get(audit::page).guarded())
+                .service(Endpoint::at("/cluster").get(cluster::show).guarded())
                 .service(Endpoint::at("/channel-types").get(groups::channel_types).guarded())
                 .service(Endpoint::at("/groups").get(groups::all).post(groups::create).guarded())
                 .service(Endpoint::at("/groups/list").get(groups::names).guarded())
@@ -127,7 +134,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/keys/clear-all").post(keys::clear_all).guarded())
                 .service(Endpoint::at("/keys/test-multiple").post(key_tests::test).guarded())
                 .service(Endpoint::at("/keys/validate-group").post(validation::group).guarded())
-                .service(Endpoint::at("/tasks/status").get(tasks::status).guarded())
+                .service(Endpoint::at("/tasks/status").get(tasks::status).led().guarded())
                 .service(Endpoint::at("/tasks/cancel").post(tasks::cancel).guarded())
                 .service(Endpoint::at("/validation/groups").post(validation::increment_all).guarded())
                 .service(Endpoint::at("/validation/groups/{id}").post(validation::increment).guarded())
@@ -146,7 +153,7 @@ pub fn configure(config: &mut web::ServiceConfig) {
                 .service(Endpoint::at("/dashboard/errors").get(dashboard_outcomes::errors).guarded())
                 .service(Endpoint::at("/dashboard/tokens").get(dashboard_outcomes::tokens).guarded())
                 .service(Endpoint::at("/dashboard/encryption-status").get(dashboard::encryption_status).guarded())
-                .service(Endpoint::at("/encryption").get(encryption::show).guarded())
+                .service(Endpoint::at("/encryption").get(encryption::show).led().guarded())
                 .service(Endpoint::at("/encryption/rotate").post(encryption::rotate).guarded())
                 .service(Endpoint::at("/events").get(events::events).guarded())
                 .service(Endpoint::at("/logs").get(logs::page).guarded())

@@ -13,6 +13,7 @@ use gpt_load_actors::{
     routing::{GroupRoute, RoutingTable, SettingsSource},
     runtime::Runtime,
 };
+use gpt_load_cluster::{Cluster, NodeIdentity};
 use gpt_load_schema::{
     access::Role,
     audit::{Actor, ActorKind, Deed, Ending, Outcome, Subject},
@@ -33,7 +34,9 @@ use super::{
     caller::{Caller, RequestId},
     error::{ApiError, ErrorCode},
     failure_notes::FailureNotes,
+    forward::Peers,
     messages,
+    metrics::MetricsPage,
     secret_strength::{Flaw, flaws},
     throttle::FailureLimit,
 };
@@ -82,12 +85,14 @@ pub struct AdminState {
     pub app: AppFacts,
     upstreams: UpstreamStates,
     request_limit: RequestLimit,
+    metrics: MetricsPage,
     auth_key: AuthKey,
     management_key_flaws: Vec<Flaw>,
     encryption_key_flaws: Vec<Flaw>,
     failures: FailureLimit,
     failure_notes: FailureNotes,
     group_edits: Mutex<()>,
+    peers: Peers,
 }
 
 impl AdminState {
@@ -108,12 +113,14 @@ impl AdminState {
             app,
             upstreams: Box::new(|_| Vec::new()),
             request_limit: Box::new(|| DEFAULT_REQUEST_LIMIT),
+            metrics: MetricsPage::default(),
             auth_key: AuthKey::new(auth_key),
             management_key_flaws: flaws(auth_key.expose()),
             encryption_key_flaws: flaws(""),
             failures: FailureLimit::default(),
             failure_notes: FailureNotes::default(),
             group_edits: Mutex::new(()),
+            peers: Peers::new(Cluster::local(NodeIdentity::new("node")), auth_key),
         }
     }
 
@@ -123,10 +130,37 @@ impl AdminState {
         Self { upstreams, ..self }
     }
 
+    /// As one of the nodes of a cluster.
+    #[must_use]
+    pub fn with_peers(self, peers: Peers) -> Self {
+        Self { peers, ..self }
+    }
+
+    /// The nodes of the cluster; a node that was not told of one is alone.
+    pub(super) const fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
     /// With the rule over the size of bodies that hold any number of keys.
     #[must_use]
     pub fn with_request_limit(self, request_limit: RequestLimit) -> Self {
         Self { request_limit, ..self }
+    }
+
+    /// With what `/metrics` shows; without this call that is nothing.
+    #[must_use]
+    pub fn with_metrics(self, metrics: MetricsPage) -> Self {
+        Self { metrics, ..self }
+    }
+
+    /// What `/metrics` shows.
+    pub(super) fn metrics(&self) -> &MetricsPage {
+        &self.metrics
+    }
+
+    /// Seconds for which the client's address is refused, because it has failed too often.
+    pub(super) fn refused_for(&self, request: &HttpRequest, now: Instant) -> Option<u64> {
+        self.failures.refused_for(self.client_address(request), now)
     }
 
     /// Bytes of a body that holds any number of keys, at most.
@@ -245,9 +279,10 @@ impl AdminState {
         done
     }
 
-    /// Whose request it is.
+    /// Whose request it is, also when another node has forwarded it.
     pub(super) fn client_address(&self, request: &HttpRequest) -> IpAddr {
-        client_ip(request, &self.app.trusted_proxies)
+        let said = self.peers.said(request);
+        said.map_or_else(|| client_ip(request, &self.app.trusted_proxies), |said| said.client)
     }
 
     /// Makes read-change-write edits of groups through this node follow one another.

@@ -8,6 +8,7 @@ use super::{args::ConfigArgs, exit::CliError, report::Report};
 use crate::{
     admin::openapi,
     config::{Config, Loaded, docs, effective_json, effective_text, process_environment},
+    telemetry::metrics,
 };
 
 /// Shows the effective configuration, or writes the documents made from the declarations.
@@ -47,8 +48,10 @@ fn write_docs(root: &Path) -> Result<Report, CliError> {
     let failed = |error| CliError::failure(format!("a document cannot be written: {error}"));
     docs::write(root).map_err(failed)?;
     std::fs::write(root.join(openapi::FILE), openapi::text()).map_err(failed)?;
+    std::fs::write(root.join(metrics::docs::FILE), metrics::docs::text()).map_err(failed)?;
     let configuration = docs::files();
-    let paths: Vec<&str> = configuration.iter().map(|(path, _)| *path).chain([openapi::FILE]).collect();
+    let paths: Vec<&str> =
+        configuration.iter().map(|(path, _)| *path).chain([openapi::FILE, metrics::docs::FILE]).collect();
     Ok(Report::success(format!("written: {}", paths.join(", ")), json!({ "written": paths })))
 }
 

@@ -1,7 +1,7 @@
 //! The forms in which databases and Redis are named (management-api.md 8.2, 8.3).
 
+use gpt_load_cluster::over_redis::RedisDsn;
 use gpt_load_schema::store::Dsn;
-use url::Url;
 
 pub(super) fn check_database(dsn: &str) -> Result<(), &'static str> {
     dsn.parse::<Dsn>().map(drop).map_err(
@@ -10,12 +10,9 @@ pub(super) fn check_database(dsn: &str) -> Result<(), &'static str> {
 }
 
 pub(super) fn check_redis(dsn: &str) -> Result<(), &'static str> {
-    let known = Url::parse(dsn).is_ok_and(|url| match url.scheme() {
-        "redis" | "rediss" => url.host_str().is_some_and(|host| !host.is_empty()),
-        "unix" => url.path().len() > 1,
-        _ => false,
-    });
-    known.then_some(()).ok_or("must be redis://, rediss:// or unix:// with a host or path")
+    dsn.parse::<RedisDsn>().map(drop).map_err(
+        |_| "must be redis://[user:password@]host[:port][/database], rediss:// (TLS), unix:///path or redis+sentinel://host,…/service",
+    )
 }
 
 /// `dsn` without user names and passwords: nothing before the last `@` but the scheme, nothing after `password=`.

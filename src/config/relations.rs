@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gpt_load_schema::secret::Secret;
+use gpt_load_schema::{secret::Secret, store::Dsn};
 
 use super::{error::ConfigError, table::Config, values::Values};
 
@@ -29,6 +29,19 @@ pub(super) fn settle(
     }
     if config.redis_dsn.is_some() && config.auth_key.is_none() {
         refuse("REDIS_DSN", "needs AUTH_KEY: the nodes of a cluster share one management key");
+    }
+    if config.redis_dsn.is_some() && matches!(config.database_dsn.parse(), Ok(Dsn::Sqlite(_))) {
+        refuse("REDIS_DSN", "needs a database that all nodes reach: let DATABASE_DSN name PostgreSQL or MySQL");
+    }
+    let by_hand = "is for a single node; make groups and keys through the management API, or unset REDIS_DSN";
+    if config.redis_dsn.is_some() && config.keys_file.is_some() {
+        refuse("KEYS_FILE", by_hand);
+    }
+    if config.redis_dsn.is_some() && !config.openai_base_url.is_empty() {
+        refuse("OPENAI_BASE_URL", by_hand);
+    }
+    if config.is_slave && config.redis_dsn.is_none() {
+        refuse("IS_SLAVE", "needs REDIS_DSN: a single node has nobody to follow");
     }
 
     if config.enable_cors && config.allowed_origins.is_empty() {

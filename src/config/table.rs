@@ -111,17 +111,25 @@ variables! {
             "Read replica for the queries of logs and dashboard, of the same kind as DATABASE_DSN (PostgreSQL or MySQL)."
             "ログとダッシュボードの照会に使う読み取り専用レプリカ。DATABASE_DSN と同じ種類（PostgreSQL または MySQL）です。"
         REDIS_DSN redis_dsn: Option<Secret> = "" { secrecy: Secrecy::Credentials, check: check_redis }
-            "集群使用的 Redis：redis://、rediss:// 或 unix://；为空表示单节点。本版本设置后拒绝启动。"
-            "Redis of a cluster: redis://, rediss:// or unix://; empty = a single node. With it this version does not start."
-            "クラスターの Redis：redis://、rediss://、unix://。空の場合は単一ノードです。このバージョンは設定すると起動しません。"
+            "集群使用的 Redis（6.2 及以上）：redis://[用户:密码@]主机[:端口][/库]、rediss://（TLS）、unix:///路径，或哨兵 redis+sentinel://主机[:端口],…/服务名[/库]；为空表示单节点。需同时设置 AUTH_KEY 以及 PostgreSQL 或 MySQL。"
+            "Redis (6.2 or newer) of a cluster: redis://[user:password@]host[:port][/database], rediss:// (TLS), unix:///path, or sentinels as redis+sentinel://host[:port],…/service[/database]; empty = a single node. Needs AUTH_KEY, and PostgreSQL or MySQL."
+            "クラスターの Redis（6.2 以降）：redis://[ユーザー:パスワード@]ホスト[:ポート][/データベース]、rediss://（TLS）、unix:///パス、またはセンチネル redis+sentinel://ホスト[:ポート],…/サービス名[/データベース]。空の場合は単一ノードです。AUTH_KEY と、PostgreSQL または MySQL が必要です。"
+        CLUSTER_NAME cluster_name: String = "default" { check: check::cluster_name }
+            "集群名称；使用同一 Redis 的不同集群必须不同。"
+            "Name of the cluster; different for clusters that share a Redis."
+            "クラスターの名前。同じ Redis を使うクラスターごとに別の名前にします。"
         IS_SLAVE is_slave: bool = "false" {}
-            "从节点：永不参选主节点。本版本设置后拒绝启动。"
-            "A follower: never stands for leader. With it this version does not start."
-            "フォロワーとして動作し、リーダーに立候補しません。このバージョンは設定すると起動しません。"
+            "从节点：永不参选主节点；需要 REDIS_DSN。"
+            "A follower: never stands for leader; needs REDIS_DSN."
+            "フォロワーとして動作し、リーダーに立候補しません。REDIS_DSN が必要です。"
         NODE_NAME node_name: String = "{hostname}" {}
             "节点名称，在集群中必须唯一。"
             "Name of the node, unique in its cluster."
             "ノード名。クラスター内で一意にします。"
+        NODE_ADDRESS node_address: String = "" { check: check::node_address }
+            "其他节点访问本节点的地址（主机:端口）；为空时使用通往 Redis 的网卡地址和 PORT。"
+            "Where the other nodes reach this one, host:port; empty = the address that leads to Redis, with PORT."
+            "他のノードがこのノードに接続するアドレス（ホスト:ポート）。空の場合は Redis に通じるアドレスと PORT を使います。"
         JOURNAL_FSYNC journal_fsync: JournalFsync = "interval" {
             values: &["never", "interval", "always"],
         }
@@ -239,14 +247,84 @@ variables! {
             "日志文件；每天轮换，保留 7 个。"
             "Log file; rotated daily, seven are kept."
             "ログファイル。毎日ローテーションし、7 個を保持します。"
-        METRICS_TOKEN metrics_token: Option<Secret> = "" { secrecy: Secrecy::Secret, hot: true, planned: true }
+        METRICS_TOKEN metrics_token: Option<Secret> = "" { secrecy: Secrecy::Secret, hot: true }
             "访问 /metrics 的令牌；AUTH_KEY 始终可用。"
             "Token that opens /metrics; AUTH_KEY always does."
             "/metrics を開くトークン。AUTH_KEY でも常に開けます。"
-        METRICS_PUBLIC metrics_public: bool = "false" { hot: true, planned: true }
+        METRICS_PUBLIC metrics_public: bool = "false" { hot: true }
             "公开 /metrics。"
             "Opens /metrics to everyone."
             "/metrics を公開します。"
+        OTEL_EXPORTER_OTLP_ENDPOINT otel_exporter_otlp_endpoint: Option<String> = "" { check: check::collector }
+            "OpenTelemetry 采集器的地址，例如 http://collector:4318；设置后启用链路追踪。"
+            "Collector of OpenTelemetry, such as http://collector:4318; switches traces on."
+            "OpenTelemetry コレクターの URL（例：http://collector:4318）。設定するとトレースが有効になります。"
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT otel_exporter_otlp_traces_endpoint: Option<String> = "" {
+            check: check::collector,
+        }
+            "仅用于链路追踪的完整地址；优先于 OTEL_EXPORTER_OTLP_ENDPOINT，不附加路径。"
+            "The same for traces alone, used as it is; rules over OTEL_EXPORTER_OTLP_ENDPOINT."
+            "トレース専用の URL。パスを付け足さずに使い、OTEL_EXPORTER_OTLP_ENDPOINT より優先します。"
+        OTEL_EXPORTER_OTLP_PROTOCOL otel_exporter_otlp_protocol: String = "http/protobuf" {
+            values: &["http/protobuf", "grpc"],
+            check: check::otlp_protocol,
+        }
+            "发送链路数据的协议。"
+            "How traces travel to the collector."
+            "トレースを送るプロトコル。"
+        OTEL_EXPORTER_OTLP_HEADERS otel_exporter_otlp_headers: Option<Secret> = "" { secrecy: Secrecy::Secret }
+            "发送给采集器的请求头，形如 name=value，以逗号分隔，值使用百分号编码。"
+            "Headers for the collector: name=value, separated by commas, values percent-encoded."
+            "コレクターに送るヘッダー。name=value をカンマで区切り、値はパーセントエンコードします。"
+        OTEL_EXPORTER_OTLP_TIMEOUT otel_exporter_otlp_timeout: u64 = "10000" { min: 1, max: 600_000 }
+            "采集器接收一批数据的时限（毫秒）。"
+            "Milliseconds that the collector may take over a batch."
+            "コレクターが 1 回分のデータを受け取る制限時間（ミリ秒）。"
+        OTEL_TRACES_SAMPLER otel_traces_sampler: String = "parentbased_always_on" {
+            values: &[
+                "always_on",
+                "always_off",
+                "traceidratio",
+                "parentbased_always_on",
+                "parentbased_always_off",
+                "parentbased_traceidratio",
+            ],
+            check: check::sampler,
+        }
+            "记录哪些请求的链路；parentbased_* 遵循客户端 traceparent 中的决定。"
+            "Which requests are traced; parentbased_* honour what the client's traceparent says."
+            "トレースするリクエストの選び方。parentbased_* はクライアントの traceparent に従います。"
+        OTEL_TRACES_SAMPLER_ARG otel_traces_sampler_arg: Option<String> = "" { check: check::share }
+            "traceidratio 的采样比例，0 到 1。"
+            "Share that traceidratio records, from 0 to 1."
+            "traceidratio が記録する割合（0～1）。"
+        OTEL_SERVICE_NAME otel_service_name: Option<String> = "" {}
+            "链路数据中的服务名称；默认为 gpt-load。"
+            "Name of the service in traces; gpt-load when empty."
+            "トレースに付けるサービス名。空の場合は gpt-load です。"
+        OTEL_RESOURCE_ATTRIBUTES otel_resource_attributes: Option<String> = "" {}
+            "链路数据附带的属性，形如 name=value，以逗号分隔。"
+            "Attributes of the node in traces: name=value, separated by commas."
+            "トレースに付けるノードの属性。name=value をカンマで区切ります。"
+        OTEL_BSP_MAX_QUEUE_SIZE otel_bsp_max_queue_size: usize = "2048" { min: 1, max: 1_000_000 }
+            "等待发送的链路片段数上限；超出的被丢弃并计数。"
+            "Spans that may wait for the collector; more are lost and counted."
+            "送信待ちにできるスパンの数。超えた分は破棄して数えます。"
+        OTEL_BSP_SCHEDULE_DELAY otel_bsp_schedule_delay: u64 = "5000" { min: 1, max: 600_000 }
+            "链路片段发送前最多等待的毫秒数。"
+            "Milliseconds that a span waits at most for others to travel with."
+            "スパンがまとめて送られるまでに待つ最大のミリ秒数。"
+        OTEL_TRACES_EXPORTER otel_traces_exporter: String = "otlp" {
+            values: &["otlp", "none"],
+            check: check::traces_exporter,
+        }
+            "none 关闭链路追踪。"
+            "none switches traces off."
+            "none でトレースを無効にします。"
+        OTEL_SDK_DISABLED otel_sdk_disabled: bool = "false" {}
+            "关闭链路追踪。"
+            "Switches traces off."
+            "トレースを無効にします。"
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Section {
     OneFile,
     /// Browsers of other origins.
     Cors,
-    /// Logs and metrics.
+    /// Logs, metrics and traces.
     Observability,
 }
 
@@ -35,7 +35,7 @@ impl Section {
             Self::Proxy => "Data path",
             Self::OneFile => "A proxy from one file of keys",
             Self::Cors => "CORS",
-            Self::Observability => "Logs and metrics",
+            Self::Observability => "Logs, metrics and traces",
         }
     }
 }

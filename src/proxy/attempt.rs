@@ -46,7 +46,7 @@ pub async fn make(
     };
     let client_ip = exchange.client().ip.to_string();
     exchange.begin_attempt(lease, Some(pick), upstream.url.clone(), upstream.full_url(&plain));
-    let (headers, query) = match credentials(client, call, &upstream.host, &path, &key, &client_ip) {
+    let (headers, query) = match credentials(client, call, &exchange, &upstream.host, &path, &key, &client_ip) {
         Ok(parts) => parts,
         Err(error) => {
             let verdict =
@@ -65,8 +65,12 @@ pub async fn make(
         .min(call.deadline.saturating_duration_since(Instant::now()));
     let request =
         OutboundRequest { method: client.method, path_and_query: &target, headers, body, head_timeout: head_time };
+    exchange.sent();
     match send(&worker.clients, &upstream.target, request).await {
-        Ok(response) => judge(exchange, client.method, client.query.as_deref(), call, response, &key).await,
+        Ok(response) => {
+            exchange.answered(response.status.as_u16());
+            judge(exchange, client.method, client.query.as_deref(), call, response, &key).await
+        }
         Err(error) => transport_failure(exchange, call, &error, watch.as_ref(), &key),
     }
 }
@@ -74,12 +78,14 @@ pub async fn make(
 fn credentials(
     client: &ClientRequest<'_>,
     call: Call<'_>,
+    exchange: &Exchange,
     host: &str,
     path: &str,
     key: &Secret,
     client_ip: &str,
 ) -> Result<(HeaderMap, Option<String>), credential::InvalidKey> {
     let mut headers = headers::forward_request(client.headers);
+    exchange.propagate(&mut headers);
     let mut query = client.query.clone();
     let definition = &call.route.group.definition;
     credential::apply(definition.channel, call.standard.auth_scheme, host, path, key, &mut headers, &mut query)?;

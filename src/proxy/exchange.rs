@@ -1,6 +1,9 @@
 //! One client request from its admission to its one final log row.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_http::header::HeaderMap;
 use gpt_load_actors::{
@@ -18,6 +21,7 @@ use uuid::Uuid;
 
 use super::{
     affinity,
+    clock::Clock,
     error::ProxyError,
     limit::Permit,
     pick::Pick,
@@ -34,7 +38,11 @@ use crate::{
         tap::TapReport,
     },
     policy::limits::Client,
-    telemetry::access::{self, Access},
+    telemetry::{
+        access::{self, Access},
+        metrics::Ended,
+        traces::{AttemptBegin, AttemptEnd, RequestEnd, RequestTrace},
+    },
 };
 
 /// Status of the log row when the client hung up, as nginx has it.
@@ -56,6 +64,8 @@ pub struct Admitted {
     pub request_path: String,
     /// `User-Agent`, for groups that log bodies.
     pub user_agent: String,
+    /// Its trace, when there is a collector for it.
+    pub trace: Option<RequestTrace>,
 }
 
 /// One client request. However it ends, also when it is dropped, its key gets one outcome per attempt and the log one
@@ -85,6 +95,7 @@ pub struct Exchange {
     attempt: u32,
     current: Option<Attempt>,
     first_byte_ms: Option<i64>,
+    clock: Clock,
     concluded: bool,
 }
 
@@ -95,6 +106,8 @@ struct Attempt {
     pick: Option<Pick>,
     base_url: Arc<str>,
     upstream_addr: String,
+    /// Status of the upstream's answer, once its head is there.
+    status: Option<u16>,
 }
 
 /// How a request ended, for its final row.
@@ -129,6 +142,7 @@ impl Exchange {
             attempt: 0,
             current: None,
             first_byte_ms: None,
+            clock: Clock::start(),
             concluded: false,
         })
     }
@@ -182,14 +196,52 @@ impl Exchange {
 
     /// The first byte of the answer is about to go to the client.
     pub fn first_byte(&mut self) {
-        self.first_byte_ms = Some(self.elapsed_ms());
+        let after = self.admitted.arrived.elapsed();
+        self.used.metrics.first_byte(after, self.clock.own_time());
+        self.first_byte_ms = Some(millis(after));
+    }
+
+    /// The call of the attempt under way is about to be sent.
+    pub fn sent(&mut self) {
+        self.clock.sent();
+    }
+
+    /// The head of the upstream's answer is there.
+    pub fn answered(&mut self, status: u16) {
+        if let Some(after) = self.clock.since_sent() {
+            self.used.metrics.upstream_answered(after);
+        }
+        if let Some(attempt) = &mut self.current {
+            attempt.status = Some(status);
+        }
+    }
+
+    /// Puts the trace, if there is one, into the headers of a call in place of the client's.
+    pub fn propagate(&self, headers: &mut HeaderMap) {
+        if let Some(trace) = &self.admitted.trace {
+            trace.propagate(headers);
+        }
     }
 
     /// An attempt begins with this key at this upstream; without a `pick` nobody will be asked.
     pub fn begin_attempt(&mut self, lease: KeyLease, pick: Option<Pick>, base_url: Arc<str>, upstream_addr: String) {
         self.attempt += 1;
         let key = (lease.id(), lease.secret().clone());
-        self.current = Some(Attempt { lease: Some(lease), key, pick, base_url, upstream_addr });
+        if let Some(trace) = &mut self.admitted.trace {
+            let definition = &self.used.group.definition;
+            trace.attempt_begins(&AttemptBegin {
+                request_id: self.admitted.request_id,
+                number: self.attempt,
+                method: self.admitted.method.as_str(),
+                path: &self.admitted.request_path,
+                channel: definition.channel,
+                group: &definition.name,
+                model: self.redirected_to.as_deref().unwrap_or(&self.model),
+                key: key.0,
+                upstream: &base_url,
+            });
+        }
+        self.current = Some(Attempt { lease: Some(lease), key, pick, base_url, upstream_addr, status: None });
     }
 
     /// The head of an answer, good or bad, is there: its key hears what it tells of the provider's limits.
@@ -230,6 +282,8 @@ impl Exchange {
         let ending = Ending { status, verdict: self.masked(verdict), is_success: false, report: None };
         let row = self.row(RequestType::Retry, &ending);
         self.runtime.record(row);
+        self.clock.answered();
+        self.tell_attempt(&ending);
         self.settle(ending.verdict.clone());
         self.current = None;
         ending.verdict
@@ -243,7 +297,8 @@ impl Exchange {
         let verdict = Verdict { message: error.to_string(), ..Verdict::new(OutcomeClass::ClientError, error.code()) };
         let ending = Ending { status: error.status().as_u16(), verdict, is_success: false, report: None };
         let row = RequestLog { class: None, ..self.row(RequestType::Final, &ending) };
-        self.write(row);
+        self.used.metrics.refused(error.code());
+        self.write(row, Some(error.code()));
     }
 
     /// The request is over.
@@ -258,11 +313,50 @@ impl Exchange {
         if !matches!(ending.verdict.class, OutcomeClass::Success | OutcomeClass::Abandoned) {
             ending.verdict.ruling = ending.verdict.ruling.or(self.ruling.take());
         }
-        self.write(self.row(RequestType::Final, &ending));
+        self.tell_attempt(&ending);
+        let error = Some(ending.verdict.class).filter(|class| *class != OutcomeClass::Success);
+        self.write(self.row(RequestType::Final, &ending), error.map(OutcomeClass::as_str));
         self.settle(ending.verdict);
     }
 
-    fn write(&self, row: RequestLog) {
+    /// Metrics and trace hear of the end of the attempt under way, if there is one.
+    fn tell_attempt(&mut self, ending: &Ending) {
+        let Some(attempt) = &self.current else { return };
+        let (verdict, report) = (&ending.verdict, ending.report.as_ref());
+        self.used.metrics.attempted(verdict.class);
+        if let Some(trace) = &mut self.admitted.trace {
+            trace.attempt_ends(&AttemptEnd {
+                class: verdict.class,
+                rule: verdict.decided_by(),
+                status: attempt.status,
+                model: report.and_then(|report| report.model.as_deref()),
+                finish_reason: report.and_then(|report| report.finish_reason.as_deref()),
+                usage: report.map(|report| report.usage).unwrap_or_default(),
+            });
+        }
+    }
+
+    /// The end of the request, for everyone who keeps or counts it; `error` is what went wrong.
+    fn write(&mut self, row: RequestLog, error: Option<&str>) {
+        let duration = self.admitted.arrived.elapsed();
+        self.used.metrics.ended(&Ended {
+            class: row.class,
+            status: row.status_code,
+            duration,
+            model: &row.model,
+            usage: row.usage,
+        });
+        if let Some(trace) = &mut self.admitted.trace {
+            trace.ends(&RequestEnd {
+                id: row.request_id,
+                path: row.request_path.split('?').next().unwrap_or_default(),
+                group: &row.group_name,
+                attempts: self.attempt,
+                class: row.class,
+                status: row.status_code,
+                error,
+            });
+        }
         access::log(&Access {
             id: self.admitted.request_id,
             method: self.admitted.method.as_str(),
@@ -273,7 +367,7 @@ impl Exchange {
             attempts: self.attempt,
             class: row.class,
             status: row.status_code,
-            duration: self.admitted.arrived.elapsed(),
+            duration,
             usage: row.usage,
         });
         self.runtime.record(row);
@@ -297,10 +391,6 @@ impl Exchange {
             lease.settle(verdict, asked, now);
         }
         self.current = Some(attempt);
-    }
-
-    fn elapsed_ms(&self) -> i64 {
-        i64::try_from(self.admitted.arrived.elapsed().as_millis()).unwrap_or(i64::MAX)
     }
 
     fn row(&self, request_type: RequestType, ending: &Ending) -> RequestLog {
@@ -327,7 +417,7 @@ impl Exchange {
             source_ip: self.admitted.client.ip.to_string(),
             status_code: ending.status,
             request_path: self.redacted(&self.admitted.request_path),
-            duration_ms: self.elapsed_ms(),
+            duration_ms: millis(self.admitted.arrived.elapsed()),
             first_byte_ms: self.first_byte_ms,
             error_message: if failed { verdict.message.clone() } else { String::new() },
             user_agent: if logs_body { self.admitted.user_agent.clone() } else { String::new() },
@@ -367,6 +457,10 @@ impl Exchange {
             report,
         });
     }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn evidence(verdict: &Verdict, note: Option<&str>) -> String {

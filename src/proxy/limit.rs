@@ -35,6 +35,11 @@ impl ConcurrencyLimit {
         self.0.in_flight.load(Ordering::Relaxed)
     }
 
+    /// Requests that may be in flight.
+    pub fn limit(&self) -> usize {
+        self.0.limit.load(Ordering::Relaxed)
+    }
+
     /// A place for one request; `None` when all are taken.
     pub fn admit(&self) -> Option<Permit> {
         let before = self.0.in_flight.fetch_add(1, Ordering::Relaxed);

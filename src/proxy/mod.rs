@@ -12,6 +12,7 @@ pub mod attempts;
 pub mod base_url;
 pub mod body;
 pub mod budget;
+pub mod clock;
 pub mod entrance;
 pub mod error;
 pub mod exchange;
@@ -25,6 +26,7 @@ pub mod relay;
 pub mod request;
 pub mod retry;
 pub mod rules;
+pub mod scrape;
 pub mod state;
 pub mod table;
 pub mod tried;
@@ -47,14 +49,17 @@ use self::{
     error::ProxyError,
     exchange::{Admitted, Exchange},
     request::ClientRequest,
-    state::Worker,
+    state::{ProxyState, Worker},
     table::Route,
 };
 use crate::{
     channel::{credential::extract_proxy_key, query::take_key},
     client_ip::client_ip,
     policy::limits::Client,
-    telemetry::access::{self, Access},
+    telemetry::{
+        access::{self, Access},
+        traces::{RequestEnd, RequestTrace, Traces},
+    },
 };
 
 /// Serves a request at either entrance. Needs an `Rc<Worker>` in the app's data.
@@ -64,15 +69,36 @@ pub async fn handle(request: HttpRequest, payload: web::Payload) -> HttpResponse
     };
     let channel = likely_channel(request.uri().path());
     let (id, arrived) = (Uuid::now_v7(), Instant::now());
-    let served = AssertUnwindSafe(serve(&worker, &request, payload, id, arrived)).catch_unwind().await;
+    let mut trace = worker.state.traces.as_ref().map(|traces| begin_trace(traces, &worker.state, &request));
+    let served = AssertUnwindSafe(serve(&worker, &request, payload, id, arrived, &mut trace)).catch_unwind().await;
     served.unwrap_or_else(|_| Err((channel, ProxyError::Internal))).unwrap_or_else(|(channel, error)| {
-        log_refusal(&request, id, arrived, &error);
+        tell_refusal(&worker.state, &request, id, arrived, &error, trace.as_mut());
         answer::turned_away(&error, channel, id)
     })
 }
 
-/// Requests that are not admitted have no log row; their access line says why.
-fn log_refusal(request: &HttpRequest, id: Uuid, arrived: Instant, error: &ProxyError) {
+fn begin_trace(traces: &Arc<Traces>, state: &ProxyState, request: &HttpRequest) -> RequestTrace {
+    let path = request.uri().path().strip_prefix(state.base_path.as_str()).unwrap_or_default();
+    let route = if path.starts_with("/proxy/") { "/proxy/{group}/{path}" } else { "/{path}" };
+    traces.request(request.method().as_str(), route, request.headers())
+}
+
+/// Requests that are not admitted have no log row; their access line, metrics and trace say why.
+fn tell_refusal(
+    state: &ProxyState,
+    request: &HttpRequest,
+    id: Uuid,
+    arrived: Instant,
+    error: &ProxyError,
+    trace: Option<&mut RequestTrace>,
+) {
+    let status = error.status().as_u16();
+    state.metrics.turned_away(error.code(), status, arrived.elapsed());
+    if let Some(trace) = trace {
+        let path = request.uri().path();
+        let error = Some(error.code());
+        trace.ends(&RequestEnd { id, path, group: "", attempts: 0, class: None, status, error });
+    }
     access::log(&Access {
         id,
         method: request.method().as_str(),
@@ -82,7 +108,7 @@ fn log_refusal(request: &HttpRequest, id: Uuid, arrived: Instant, error: &ProxyE
         key: "",
         attempts: 0,
         class: None,
-        status: error.status().as_u16(),
+        status,
         duration: arrived.elapsed(),
         usage: TokenUsage::default(),
     });
@@ -96,6 +122,7 @@ async fn serve(
     payload: web::Payload,
     request_id: Uuid,
     arrived: Instant,
+    trace: &mut Option<RequestTrace>,
 ) -> Result<HttpResponse, Refused> {
     let state = &worker.state;
     let full_path = request.uri().path();
@@ -150,6 +177,7 @@ async fn serve(
         },
         user_agent: text(headers, header::USER_AGENT).unwrap_or_default().to_owned(),
         entrance: Arc::clone(&route),
+        trace: trace.take(),
     };
     let exchange = Exchange::start(admitted, state.runtime.clone(), permit);
     let client = ClientRequest { method: request.method(), path: client_path, query, headers, body };

@@ -27,6 +27,7 @@ use crate::{
     policy::{
         Facts, Policies, Step, bare_model, decide,
         evaluate::RuleId,
+        limiter::Ask,
         limits::{Exceeded, Limit, Subject},
     },
 };
@@ -49,25 +50,12 @@ pub async fn admit(
         exchange.model = model;
         all.iter().try_for_each(|asked| allow(route, asked))?;
     }
-    let mut taken = Vec::new();
-    for limit in route.policies.limits() {
-        let Some(subject) = limit.subject(exchange.client()) else { continue };
-        let counter = limit.counter(route.group.id, subject);
-        match take(state, limit, route, subject).await {
-            Ok(one) => taken.push((counter, one)),
-            Err(exceeded) => {
-                for (counter, one) in taken {
-                    state.limiter.give_back(&counter, one).await;
-                }
-                return Err(ProxyError::LimitExceeded {
-                    group: route.group.definition.name.clone(),
-                    policy: exceeded.label,
-                    retry_after: whole_seconds(exceeded.wait),
-                });
-            }
-        }
-    }
-    Ok(())
+    let limits = route.policies.limits().filter_map(|limit| Some((limit, limit.subject(exchange.client())?)));
+    take(state, route, limits).await.map_err(|exceeded| ProxyError::LimitExceeded {
+        group: route.group.definition.name.clone(),
+        policy: exceeded.label,
+        retry_after: whole_seconds(exceeded.wait),
+    })
 }
 
 /// Of two refusals by members of an aggregate the one that ends first.
@@ -88,20 +76,8 @@ pub fn milder(one: Option<ProxyError>, other: ProxyError) -> ProxyError {
 ///
 /// The key has used up a limit.
 pub async fn take_key(state: &ProxyState, route: &Route, lease: &KeyLease) -> Result<(), Exceeded> {
-    let mut taken = Vec::new();
-    for limit in route.policies.limits().filter(|limit| limit.is_of_keys()) {
-        let subject = Subject::Key(lease.id());
-        match take(state, limit, route, subject).await {
-            Ok(one) => taken.push((limit.counter(route.group.id, subject), one)),
-            Err(exceeded) => {
-                for (counter, one) in taken {
-                    state.limiter.give_back(&counter, one).await;
-                }
-                return Err(exceeded);
-            }
-        }
-    }
-    Ok(())
+    let limits = route.policies.limits().filter(|limit| limit.is_of_keys());
+    take(state, route, limits.map(|limit| (limit, Subject::Key(lease.id())))).await
 }
 
 /// Lets a key rest that has used up a limit, so that nobody selects it before it may be used again.
@@ -119,16 +95,25 @@ pub fn rest(lease: KeyLease, exceeded: Exceeded, standard: &Standard, model: &st
     lease.settle(verdict, Asked { upstream: &upstream, model }, Timestamp::now());
 }
 
-async fn take(
+async fn take<'a>(
     state: &ProxyState,
-    limit: &Limit,
     route: &Route,
-    subject: Subject,
-) -> Result<crate::policy::limiter::Taken, Exceeded> {
-    let counter = limit.counter(route.group.id, subject);
-    let now = since_epoch(Timestamp::now());
-    let taken = state.limiter.take(&counter, limit.rule.limit, limit.rule.interval, now).await;
-    taken.map_err(|wait| {
+    limits: impl Iterator<Item = (&'a Limit, Subject)>,
+) -> Result<(), Exceeded> {
+    let limits: Vec<_> = limits.collect();
+    if limits.is_empty() {
+        return Ok(());
+    }
+    let ask = |(limit, subject): &(&Limit, Subject)| Ask {
+        counter: limit.counter(route.group.id, *subject),
+        limit: limit.rule.limit,
+        interval: limit.rule.interval,
+    };
+    let asks: Vec<_> = limits.iter().map(ask).collect();
+    let taken = state.limiter.take_all(&asks, since_epoch(Timestamp::now())).await;
+    taken.map_err(|(index, wait)| {
+        // There is at least one.
+        let limit = limits[index.min(limits.len() - 1)].0;
         let rule = limit.rule;
         let label = format!("{} ({} in {})", limit.label, rule.limit, format_duration(rule.interval)).into();
         Exceeded { label, wait }

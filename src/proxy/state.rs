@@ -5,7 +5,12 @@ use std::sync::Arc;
 use gpt_load_actors::runtime::Runtime;
 
 use super::{limit::ConcurrencyLimit, table::Table};
-use crate::{config::SharedConfig, policy::limiter::Limiter, upstream::Clients};
+use crate::{
+    config::SharedConfig,
+    policy::limiter::Limiter,
+    telemetry::{metrics::Metrics, traces::Traces},
+    upstream::Clients,
+};
 
 /// Shared by all workers.
 pub struct ProxyState {
@@ -21,6 +26,10 @@ pub struct ProxyState {
     pub config: SharedConfig,
     /// Whether the set-up needs no proxy keys, whatever the configuration says.
     pub open_set_up: bool,
+    /// What is counted of requests that reach no group.
+    pub metrics: Arc<Metrics>,
+    /// Traces, when there is a collector for them.
+    pub traces: Option<Arc<Traces>>,
     /// Path prefix of the node, without a trailing slash; empty for none.
     pub base_path: String,
 }

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     channel::{credential::AuthScheme, headers::CompiledRules},
     policy::{Policies, compile::Known},
+    telemetry::metrics::{GroupMetrics, Metrics},
     upstream::{Balancer, Profile, ProxyEnv, balance::UpstreamState, proxy_url::ProxyUrlError},
 };
 
@@ -44,6 +45,8 @@ pub struct Route {
     pub policies: Policies,
     /// Its retries; kept over changes of the group.
     pub retry_budget: Arc<RetryBudget>,
+    /// What is counted of its requests; kept over changes of the group.
+    pub metrics: Arc<GroupMetrics>,
     /// What serves its requests.
     pub serving: Serving,
 }
@@ -154,20 +157,27 @@ impl Routes {
 pub struct Table {
     routes: ArcSwap<Routes>,
     published: Arc<ArcSwapOption<RoutingTable>>,
+    metrics: Arc<Metrics>,
     environment: ProxyEnv,
     allow_link_local: bool,
 }
 
 impl Table {
     /// An empty table; `environment` are the outbound proxies that rule where a group names none.
-    pub fn new(environment: ProxyEnv, allow_link_local: bool) -> Self {
+    pub fn new(metrics: Arc<Metrics>, environment: ProxyEnv, allow_link_local: bool) -> Self {
         let routes = Routes {
             by_name: HashMap::new(),
             known: Known::new(),
             global_keys: ProxyKeys::default(),
             settings: Arc::new(Settings::defaults()),
         };
-        Self { routes: ArcSwap::from_pointee(routes), published: Arc::default(), environment, allow_link_local }
+        Self {
+            routes: ArcSwap::from_pointee(routes),
+            published: Arc::default(),
+            metrics,
+            environment,
+            allow_link_local,
+        }
     }
 
     /// The routes of now; a request keeps what it started with.
@@ -201,12 +211,12 @@ impl Table {
                 Ok(standard) => Serving::Standard(Box::new(standard)),
                 Err(reason) => Serving::Broken(reason),
             };
-            by_id.insert(source.group.id, Arc::new(route(source, serving, rules(source), before)));
+            by_id.insert(source.group.id, Arc::new(route(source, serving, rules(source), before, &self.metrics)));
         }
         for source in aggregates {
             let before = old.get(&source.group.definition.name).filter(|route| route.group.id == source.group.id);
             let serving = aggregate(source, &by_id);
-            by_id.insert(source.group.id, Arc::new(route(source, serving, rules(source), before)));
+            by_id.insert(source.group.id, Arc::new(route(source, serving, rules(source), before, &self.metrics)));
         }
         Routes {
             by_name: by_id.into_values().map(|route| (route.group.definition.name.clone(), route)).collect(),
@@ -286,7 +296,13 @@ impl RoutingSink for Table {
     }
 }
 
-fn route(source: &GroupRoute, serving: Serving, policies: Policies, before: Option<&Arc<Route>>) -> Route {
+fn route(
+    source: &GroupRoute,
+    serving: Serving,
+    policies: Policies,
+    before: Option<&Arc<Route>>,
+    metrics: &Metrics,
+) -> Route {
     Route {
         group: Arc::clone(&source.group),
         settings: Arc::clone(&source.settings),
@@ -294,6 +310,7 @@ fn route(source: &GroupRoute, serving: Serving, policies: Policies, before: Opti
         proxy_keys: ProxyKeys::parse(&source.group.definition.proxy_keys),
         policies,
         retry_budget: before.map(|route| Arc::clone(&route.retry_budget)).unwrap_or_default(),
+        metrics: before.map_or_else(|| metrics.group(), |route| Arc::clone(&route.metrics)),
         serving,
     }
 }

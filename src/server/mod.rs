@@ -18,7 +18,7 @@ use actix_web::{
 
 use self::{cors::Cors, tls::CertificateFiles};
 use crate::{
-    admin::{self, AdminState},
+    admin::{self, AdminState, Forwarder},
     proxy::{
         self,
         entrance::PROVIDER_PREFIXES,
@@ -32,7 +32,7 @@ use crate::{
 const SWEEP_EVERY: Duration = Duration::from_secs(2);
 
 /// First segments of the paths that are the node's own.
-const OWN_PATHS: [&str; 5] = ["api", "health", "stats", "blacklist", "reset-keys"];
+const OWN_PATHS: [&str; 6] = ["api", "health", "metrics", "stats", "blacklist", "reset-keys"];
 
 /// How the server treats connections.
 #[derive(Clone, Debug)]
@@ -70,12 +70,15 @@ pub fn serve(
     let write_timeout = options.write_timeout;
     let server = HttpServer::new(move || {
         let worker = Rc::new(Worker { state: Arc::clone(&state), clients: connect() });
-        sweep_regularly(&worker);
+        let forwarder = Rc::new(Forwarder { clients: connect() });
+        sweep_regularly(&worker, |worker| &worker.clients);
+        sweep_regularly(&forwarder, |forwarder| &forwarder.clients);
         let cors = cors.clone().map(Rc::new);
         let prefix = state.base_path.clone();
         App::new()
             .app_data(worker)
             .app_data(admin.clone())
+            .app_data(Rc::clone(&forwarder))
             .service(
                 web::scope(&state.base_path)
                     .guard(fn_guard(move |request| {
@@ -135,14 +138,14 @@ async fn own_page(request: HttpRequest, payload: web::Payload) -> HttpResponse {
 
 /// Closes upstream connections whose time is over, and forgets profiles that no group has any more, as long as the worker
 /// lives.
-fn sweep_regularly(worker: &Rc<Worker>) {
-    let worker = Rc::downgrade(worker);
+fn sweep_regularly<T: 'static>(owner: &Rc<T>, clients: fn(&T) -> &Clients) {
+    let owner = Rc::downgrade(owner);
     actix_web::rt::spawn(async move {
         let mut ticks = tokio::time::interval(SWEEP_EVERY);
         loop {
             ticks.tick().await;
-            let Some(worker) = worker.upgrade() else { return };
-            worker.clients.sweep(std::time::Instant::now());
+            let Some(owner) = owner.upgrade() else { return };
+            clients(&owner).sweep(std::time::Instant::now());
         }
     });
 }

@@ -13,7 +13,7 @@ use gpt_load_schema::secret::Secret;
 const RANDOM_BYTES: usize = 32;
 
 /// The management key and where it came from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct ManagementKey {
     /// The key.
     pub secret: Secret,
@@ -22,7 +22,7 @@ pub struct ManagementKey {
 }
 
 /// Where a management key came from.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// `AUTH_KEY`.
     Configured,

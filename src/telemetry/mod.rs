@@ -1,7 +1,9 @@
-//! Logging: where log lines go, how they look, which are written.
+//! What a node tells of itself: log lines (here: where they go, how they look, which are written), [`metrics`] and [`traces`].
 
 pub mod access;
 mod lines;
+pub mod metrics;
+pub mod traces;
 
 use std::{
     io::{self, IsTerminal},

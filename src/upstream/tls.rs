@@ -78,6 +78,13 @@ impl Tls {
         };
         Ok(Self { http1: speaking(&[b"http/1.1"]), http2: speaking(&[b"h2"]), either: speaking(&[b"h2", b"http/1.1"]) })
     }
+
+    /// The same roots for calls that are no requests to upstreams; it asks for no protocol.
+    pub fn plain(&self) -> ClientConfig {
+        let mut config = ClientConfig::clone(&self.http1);
+        config.alpn_protocols.clear();
+        config
+    }
 }
 
 fn add_file(roots: &mut RootCertStore, path: &Path) -> Result<(), TlsError> {

@@ -42,7 +42,7 @@ async fn a_panic_in_a_request_is_a_500_of_the_gateway_and_gives_everything_back(
     let config = Config::load(folder.path(), environment.into_iter()).unwrap();
     let store = Store::open(config.config.database(), None).await.unwrap();
     let settings = Arc::new(ConfiguredSettings::new(SharedConfig::new(config.config)));
-    let table = Arc::new(Table::new(ProxyEnv::read(|_| None).unwrap(), false));
+    let table = Arc::new(Table::new(Arc::default(), ProxyEnv::read(|_| None).unwrap(), false));
     let runtime = Runtime::start(store.clone(), settings, Arc::clone(&table) as _).await.unwrap();
     let group = definition("g", Channel::OpenAi, &["http://upstream.example"], json!({}));
     let Reply::Group(group) = runtime.execute(Command::CreateGroup(Box::new(group))).await.unwrap() else { panic!() };
@@ -61,6 +61,7 @@ async fn a_panic_in_a_request_is_a_500_of_the_gateway_and_gives_everything_back(
         request_path: "/v1/x".to_owned(),
         user_agent: String::new(),
         entrance: Arc::clone(&route),
+        trace: None,
     };
     let mut exchange = Exchange::start(admitted, runtime.clone(), limit.admit().unwrap());
     let want = Want { first_attempt: true, ..Want::default() };

@@ -22,6 +22,7 @@ async fn a_viewer_follows_traffic_without_seeing_a_key() {
         "/api/audit".to_owned(),
         "/blacklist".to_owned(),
         "/stats".to_owned(),
+        "/metrics".to_owned(),
     ] {
         let answer = gateway.send(&Request::new("GET", &path).key(&viewer)).await;
         let text = String::from_utf8_lossy(&answer.body()).into_owned();

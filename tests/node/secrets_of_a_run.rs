@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::{
     program::{Program, command, output, start},
     support::{AUTH_KEY, PATIENCE, Request},
+    telemetry::collector::Collector,
 };
 
 const ENCRYPTION_KEY: &str = "encryption-key-never-printed-0123456789";
@@ -18,6 +19,8 @@ const GROUP_PROXY_KEY: &str = "pk-group-never-printed-0123456789";
 const GLOBAL_PROXY_KEY: &str = "pk-global-never-printed-0123456789";
 const HEADER_SECRET: &str = "header-rule-never-printed-0123456789";
 const WRONG_KEY: &str = "wrong-guess-never-printed-0123456789";
+const METRICS_TOKEN: &str = "metrics-token-never-printed-0123456789";
+const COLLECTOR_KEY: &str = "collector-key-never-printed-0123456789";
 const PROVIDER_KEYS: [&str; 6] = [
     "sk-good-never-printed-0123456789",
     "sk-invalid-never-printed-0123456789",
@@ -119,6 +122,8 @@ fn assert_silent(text: &str, place: &str) {
         GROUP_PROXY_KEY,
         GLOBAL_PROXY_KEY,
         HEADER_SECRET,
+        METRICS_TOKEN,
+        COLLECTOR_KEY,
         WRONG_KEY,
     ];
     for secret in secrets.into_iter().chain(PROVIDER_KEYS) {
@@ -137,6 +142,8 @@ fn files_under(folder: &Path) -> Vec<std::path::PathBuf> {
 async fn no_secret_of_a_run_is_printed_or_stored_in_clear() {
     let folder = tempfile::tempdir().unwrap();
     let double = Double::start(Options::default()).unwrap();
+    let collector = Collector::over_http();
+    let (collector_url, collector_key) = (collector.url(), format!("authorization={COLLECTOR_KEY}"));
     let env = [
         ("AUTH_KEY", AUTH_KEY),
         ("ENCRYPTION_KEY", ENCRYPTION_KEY),
@@ -144,6 +151,10 @@ async fn no_secret_of_a_run_is_printed_or_stored_in_clear() {
         ("RUST_LOG", "trace"),
         ("RUST_BACKTRACE", "1"),
         ("LOG_ENABLE_FILE", "true"),
+        ("METRICS_TOKEN", METRICS_TOKEN),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &collector_url),
+        ("OTEL_EXPORTER_OTLP_HEADERS", &collector_key),
+        ("OTEL_BSP_SCHEDULE_DELAY", "100"),
     ];
     let mut program = start(folder.path(), &env).await;
     assert!(program.arguments().contains("gpt-load"), "they can be read here");
@@ -161,6 +172,9 @@ async fn no_secret_of_a_run_is_printed_or_stored_in_clear() {
     read_all(&program).await;
     program.signal("TERM");
     assert!(program.ended().await.success(), "{}", output(folder.path()));
+    let traced = collector.text();
+    assert!(traced.contains("gen_ai.request.model"), "requests were traced");
+    assert_silent(&traced, "a trace");
     let printed = output(folder.path());
     assert!(printed.contains("access"), "it was talkative: {printed}");
     assert!(printed.contains("key changed its state"), "{printed}");
@@ -191,6 +205,7 @@ async fn read_all(program: &Program) {
         "/health",
         "/health/live",
         "/health/ready",
+        "/metrics",
         "/stats",
         "/blacklist",
         "/api/channel-types",
@@ -223,7 +238,7 @@ async fn read_all(program: &Program) {
         let separator = if path.contains('?') { '&' } else { '?' };
         let answer = program.send(&Request::new("GET", &format!("{path}{separator}key={AUTH_KEY}"))).await;
         assert!(answer.head.status < 500, "{path}: {}", answer.head.status);
-        if answer.head.status >= 400 {
+        if answer.head.status >= 400 || path == "/metrics" {
             assert_silent(&String::from_utf8_lossy(&answer.body()), path);
         }
     }

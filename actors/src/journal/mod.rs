@@ -127,6 +127,7 @@ struct Counters {
 struct Inner {
     options: JournalOptions,
     node: String,
+    run: u32,
     totals: Arc<Totals>,
     streams: Mutex<Streams>,
 }
@@ -195,7 +196,7 @@ impl Journal {
         let streams =
             Streams { logs: stream(Kind::Log), outcomes: stream(Kind::Outcome), paused_until: None, lock: Some(lock) };
         let leftovers = found.into_iter().map(|(kind, number, path)| Leftover::new(kind, number, path)).collect();
-        let inner = Inner { options, node, totals: Arc::clone(&totals), streams: Mutex::new(streams) };
+        let inner = Inner { options, node, run: next, totals: Arc::clone(&totals), streams: Mutex::new(streams) };
         let journal = Arc::new(Self { inner: Some(inner), counters: Counters::default() });
         keep_house(&journal).map_err(unusable)?;
         Ok((journal, leftovers))
@@ -243,6 +244,11 @@ impl Journal {
     /// Name of the node in proofs: stays the same for as long as its journal does.
     pub(crate) fn node(&self) -> Option<&str> {
         self.inner.as_ref().map(|inner| inner.node.as_str())
+    }
+
+    /// Grows with each start of the node; 0 without a journal.
+    pub(crate) fn run(&self) -> u32 {
+        self.inner.as_ref().map_or(0, |inner| inner.run)
     }
 
     /// Takes the oldest log segment that holds rows which memory had no room for.

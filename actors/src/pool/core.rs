@@ -1,5 +1,8 @@
 //! The side of the pool that changes it: applies outcomes, keeps the time of returns, rebuilds the snapshot.
 
+mod others;
+mod steps;
+
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap},
@@ -7,18 +10,14 @@ use std::{
     time::Duration,
 };
 
-use gpt_load_schema::{
-    ids::KeyId,
-    key::{KeyHealth, KeyRecord},
-    log::OutcomeClass,
-    store::KeyDelta,
-    time::Timestamp,
-};
+use gpt_load_schema::{ids::KeyId, key::KeyRecord, log::OutcomeClass, store::KeyDelta, time::Timestamp};
 
+use self::steps::{remind, rotates_alike, show};
 use super::{
     TrippedGuard,
     guard::{Cause, Guard, Terms},
     inbox::{Origin, Outcome},
+    lately::Lately,
     memory::Texts,
     news::News,
     shared::Shared,
@@ -56,6 +55,8 @@ pub(crate) struct PoolCore {
     outdated: bool,
     /// The outcome that is being applied, until the change that it makes takes its ticket.
     cause: Option<(KeyId, Ticket)>,
+    /// When what keys are lately came to pass, here or on another node; empty on a node alone.
+    lately: Lately,
     /// What people are to be told.
     pub(crate) news: News,
 }
@@ -81,6 +82,7 @@ impl PoolCore {
             witness: Witness::default(),
             outdated: true,
             cause: None,
+            lately: Lately::default(),
             news: News::default(),
         };
         for slot in core.table.iter() {
@@ -152,6 +154,10 @@ impl PoolCore {
         let Some(slot) = self.live(id) else { return false };
         self.witness.forget(id);
         self.tell(&slot, event, now);
+        // On other nodes outcomes are under way that know nothing of it: they must not undo what a person wants.
+        if self.shared.knowledge().is_some() {
+            self.raise_generation(&slot);
+        }
         self.watch();
         true
     }
@@ -271,10 +277,17 @@ impl PoolCore {
         slot.arrange(record);
         let before = slot.standing();
         let is_later = record.health.generation > before.health.generation;
-        if before.health == record.health || (!is_later && self.deltas.is_waiting(record.id)) {
+        let is_outdated = || self.deltas.is_waiting(record.id) || self.lately.outdates(record.id, &record.health);
+        if before.health == record.health || (!is_later && is_outdated()) {
             return;
         }
-        self.deltas.forget(record.id);
+        self.lately.forget(record.id);
+        if self.shared.knowledge().is_some() {
+            // What failed here before counts, whatever another node has made of the key.
+            self.deltas.heed(record.id, &record.health);
+        } else {
+            self.deltas.forget(record.id);
+        }
         self.guard.forget(record.id);
         self.witness.forget(record.id);
         let stored = Standing::stored(record.health.clone());
@@ -409,6 +422,7 @@ impl PoolCore {
             };
             let ticket = self.cause.take_if(|(key, _)| *key == slot.id()).map(|(_, ticket)| ticket);
             self.deltas.push_for(delta, ticket);
+            self.spread(slot, transition);
         }
         slot.count_failures(transition.failures, transition.reset_failures);
         let seen = (slot.rotation(), slot.resting_until());
@@ -465,29 +479,4 @@ impl PoolCore {
         }
         self.shared.tripped.store(Arc::new(now));
     }
-}
-
-/// Publishes what a slot says already, without the marks that outcomes left which are no more.
-fn show(slot: &Slot, standing: &Standing, texts: &mut Texts) {
-    slot.outcome_queued();
-    slot.publish(standing, texts);
-    slot.outcome_done();
-}
-
-/// Whether a key has the same place in the rotation either way.
-fn rotates_alike(one: &KeyHealth, other: &KeyHealth) -> bool {
-    let outs = |health: &KeyHealth| {
-        let models = health.models.iter().filter(|model| model.out_until().is_some());
-        models.map(|model| (model.model.clone(), model.resting_until, model.disabled_until)).collect::<Vec<_>>()
-    };
-    one.state == other.state
-        && one.resting_until == other.resting_until
-        && (one.models == other.models || outs(one) == outs(other))
-}
-
-/// Notes when the key needs a look.
-fn remind(timers: &mut BinaryHeap<Reverse<(Timestamp, KeyId)>>, id: KeyId, standing: &Standing) {
-    let health = &standing.health;
-    timers.extend(health.disabled_until.map(|until| Reverse((until, id))));
-    timers.extend(health.resting_until.map(|until| Reverse((until - RETURN_AHEAD, id))));
 }

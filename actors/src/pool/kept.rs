@@ -90,7 +90,7 @@ impl<'a> Kept<'a> {
         });
         let verdict = Verdict {
             class: self.class,
-            rule: rule(&self.rule),
+            rule: known_word(&self.rule),
             message: self.message.into_owned(),
             retry_after: self.retry_after,
             reach: Reach { model, account },
@@ -130,8 +130,9 @@ impl From<Decided> for Consequence {
     }
 }
 
-/// The word as the classifier has it. There are some dozens of them, so those that were read are never given back.
-fn rule(word: &str) -> &'static str {
+/// The word as the code has it: a rule of the classifier, an action of the audit log. There are some dozens of them, so those
+/// that were read are never given back.
+pub(crate) fn known_word(word: &str) -> &'static str {
     static KNOWN: LazyLock<Mutex<HashSet<&'static str>>> = LazyLock::new(Mutex::default);
     let mut known = KNOWN.lock();
     known.get(word).copied().unwrap_or_else(|| {

@@ -68,6 +68,7 @@ impl KeyLease {
         self.answered();
         if changed {
             self.pool.want_rebuild();
+            self.pool.tell_used_up(&self.slot, &ledger, announced.per_model.then_some(model), now);
         }
     }
 

@@ -13,6 +13,7 @@ pub(crate) mod core;
 mod guard;
 pub(crate) mod inbox;
 pub(crate) mod kept;
+mod lately;
 mod lease;
 mod ledger;
 mod memory;
@@ -268,6 +269,11 @@ impl PoolHandle {
     /// Keys per state now.
     pub fn counts(&self) -> KeyCounts {
         self.shared.counts()
+    }
+
+    /// Keys that may serve but rest, as of the last change of the rotation, a few milliseconds ago.
+    pub fn resting(&self) -> u64 {
+        self.shared.snapshot.load().resting
     }
 
     /// Position of the round-robin cursor (key index), for `/stats`.

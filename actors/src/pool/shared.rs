@@ -1,12 +1,18 @@
 //! What the data path and the group actor of one group share.
 
 use std::sync::{
-    Arc,
+    Arc, OnceLock,
     atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwap;
-use gpt_load_schema::{ids::GroupId, key::KeyState, log::OutcomeClass, store::KeyCounts, time::Timestamp};
+use gpt_load_schema::{
+    ids::GroupId,
+    key::{KeyState, ModelHealth},
+    log::OutcomeClass,
+    store::KeyCounts,
+    time::Timestamp,
+};
 use parking_lot::Mutex;
 
 use super::{
@@ -15,6 +21,7 @@ use super::{
     inbox::{Inbox, Origin, Outcome},
     kept::Kept,
     ledger::Ledger,
+    model::ModelHash,
     select::{SelectionRules, Terms},
     slot::Slot,
     snapshot::Snapshot,
@@ -22,7 +29,10 @@ use super::{
     table::Table,
     watch::{Alarm, Watch, has_a_cause},
 };
-use crate::journal::{Journal, Kind, Ticket};
+use crate::{
+    cluster::knowledge::{Knowledge, UsedUp},
+    journal::{Journal, Kind, Ticket},
+};
 
 /// Wakes whoever drains the inbox.
 pub(crate) type Nudge = Box<dyn Fn() + Send + Sync>;
@@ -46,6 +56,8 @@ pub(crate) struct Shared {
     filled: AtomicBool,
     /// The group's upstreams are others than those that keys failed against.
     moved: AtomicBool,
+    /// Tells other nodes what becomes of keys; none on a node alone.
+    knowledge: OnceLock<Arc<Knowledge>>,
 }
 
 impl Shared {
@@ -66,7 +78,56 @@ impl Shared {
             applied: AtomicU64::new(0),
             filled: AtomicBool::new(false),
             moved: AtomicBool::new(false),
+            knowledge: OnceLock::new(),
         }
+    }
+
+    /// What becomes of keys is told to other nodes; the first word counts.
+    pub(crate) fn share(&self, knowledge: Arc<Knowledge>) {
+        let _ = self.knowledge.set(knowledge);
+    }
+
+    /// Where other nodes are told what becomes of keys.
+    pub(crate) fn knowledge(&self) -> Option<&Knowledge> {
+        self.knowledge.get().map(|knowledge| &**knowledge)
+    }
+
+    /// Other nodes are to know that a limit of the key, or of its account, is used up, if it is.
+    pub(crate) fn tell_used_up(&self, slot: &Slot, ledger: &Ledger, model: Option<&str>, now: Timestamp) {
+        let Some(knowledge) = self.knowledge() else { return };
+        let until = match model {
+            None => ledger.used_up_until(now),
+            Some(model) => {
+                let model = ModelHash::of(model);
+                ledger.used_up_models(now).find(|(known, _)| *known == model).map(|(_, until)| until)
+            }
+        };
+        if let Some(until) = until {
+            knowledge.tell_used_up(UsedUp {
+                group: self.group,
+                key: slot.id(),
+                model: model.map(str::to_owned),
+                until,
+            });
+        }
+    }
+
+    /// Another node says that a limit is used up: the key, and those of its account, rest until it is whole again, unless
+    /// something else becomes of them before.
+    pub(crate) fn hear_used_up(&self, limit: &UsedUp) {
+        let Some(slot) = self.snapshot.load().table.find(limit.key).cloned() else { return };
+        let siblings = slot.account().map(|account| self.accounts.siblings(account)).unwrap_or_default();
+        for slot in siblings.iter().chain([&slot]) {
+            match &limit.model {
+                None => slot.rest(limit.until),
+                Some(model) => slot.mark_model(&ModelHealth {
+                    model: model.clone(),
+                    resting_until: Some(limit.until),
+                    ..ModelHealth::default()
+                }),
+            }
+        }
+        self.want_rebuild();
     }
 
     /// Whether the pool has held all stored keys once.

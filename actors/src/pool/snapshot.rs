@@ -33,6 +33,8 @@ pub(crate) struct Snapshot {
     /// Counts choices that are left to chance.
     pub(crate) draws: Cursor,
     pub(crate) seed: u64,
+    /// Keys that may serve but are in no ring, because they rest.
+    pub(crate) resting: u64,
     /// The rotation but for some models.
     pub(crate) all: View,
     /// The rotation for models that many keys do not serve.
@@ -49,6 +51,7 @@ impl Snapshot {
             strategy: Strategy::default(),
             draws: Cursor::default(),
             seed: chance::seed(),
+            resting: 0,
             all: View::default(),
             models: Box::default(),
             order: None,
@@ -58,7 +61,7 @@ impl Snapshot {
     /// The rotation as it is `now`, continued where `before` stands.
     pub(crate) fn build(table: &Table, before: &Self, terms: &Terms, now: Timestamp) -> Self {
         let horizon = Timestamp(now.0.saturating_add(RETURN_LEAD_MS));
-        let mut draft = Draft::default();
+        let (mut draft, mut resting) = (Draft::default(), 0);
         let mut away = HashMap::<ModelHash, Away>::new();
         for (index, slot) in (0_u32..).zip(table.iter()) {
             let rotation = slot.rotation();
@@ -66,7 +69,10 @@ impl Snapshot {
                 continue;
             }
             match slot.away_until(terms, now).filter(|until| *until > horizon) {
-                Some(until) => draft.rests(until),
+                Some(until) => {
+                    draft.rests(until);
+                    resting += 1;
+                }
                 None => {
                     draft.rotates(index, slot, rotation);
                     slot.each_model_away(terms, horizon, |rest| {
@@ -97,6 +103,7 @@ impl Snapshot {
             strategy: terms.rules.strategy,
             draws: Cursor::at(before.draws.position()),
             seed: before.seed,
+            resting,
             order,
             table: table.clone(),
         }

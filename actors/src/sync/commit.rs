@@ -1,9 +1,12 @@
 //! Commits log rows, key changes and owners of resources in batches; keeps a batch until the database has it.
 
+mod shipping;
+
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     future::Future,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use gpt_load_cluster::{Epoch, lease::Lease};
@@ -13,9 +16,13 @@ use gpt_load_schema::{
     resource::Resource,
     store::{KeyDelta, OutcomeProofs, Store, StoreError, StoreResult, Writer},
     time::Timestamp,
+    watermark::{Mark, Turn},
 };
 use parking_lot::Mutex;
+use tokio::sync::Notify;
 
+pub(crate) use self::shipping::Shipping;
+use self::shipping::superseded;
 use super::logs::LogQueue;
 use crate::{
     deltas::{Changes, DeltaQueue},
@@ -92,6 +99,8 @@ impl Batch {
 struct Unfinished {
     batches: VecDeque<Arc<Batch>>,
     refusals: u32,
+    /// Since when the first waits.
+    since: Option<Instant>,
 }
 
 /// Writes to the database under the node's epoch. Survives a panic of the SyncActor with all it holds.
@@ -105,8 +114,11 @@ pub(crate) struct Committer {
     unfinished: Mutex<Unfinished>,
     /// Log rows that nobody was told of yet.
     new_rows: Mutex<Option<NewRows>>,
-    /// Held by the commit under way.
+    /// Held by the commit, or the shipment, under way.
     turn: tokio::sync::Mutex<()>,
+    /// `None` on a node alone, which leads whenever it likes.
+    shipping: Option<Shipping>,
+    progress: Notify,
 }
 
 impl Committer {
@@ -117,6 +129,7 @@ impl Committer {
         deltas: Arc<DeltaQueue>,
         resources: Arc<Resources>,
         journal: Arc<Journal>,
+        shipping: Option<Shipping>,
     ) -> Arc<Self> {
         Arc::new(Self {
             store,
@@ -128,6 +141,8 @@ impl Committer {
             unfinished: Mutex::default(),
             new_rows: Mutex::default(),
             turn: Default::default(),
+            shipping,
+            progress: Notify::new(),
         })
     }
 
@@ -149,7 +164,13 @@ impl Committer {
     async fn writer(&self, above: Epoch) -> StoreResult<Writer> {
         match self.lease.lead(above).await {
             Some(epoch) => Ok(self.store.writer(epoch.0)),
-            None => Err(StoreError::Unavailable("another node leads".to_owned())),
+            None => {
+                if above > Epoch(0) {
+                    // Whoever leads by now, it is not this node.
+                    self.lease.release().await;
+                }
+                Err(StoreError::Unavailable("another node leads".to_owned()))
+            }
         }
     }
 
@@ -162,6 +183,36 @@ impl Committer {
     pub(crate) fn waiting(&self) -> usize {
         let unfinished: usize = self.unfinished.lock().batches.iter().map(|batch| batch.len()).sum();
         unfinished + self.logs.len() + self.deltas.len() + self.resources.len()
+    }
+
+    /// Keeps the node's own commits waiting for as long as the answer lives.
+    pub(crate) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.turn.lock().await
+    }
+
+    /// For how long what goes to the database next has waited for it.
+    pub(crate) fn lag(&self) -> Duration {
+        self.unfinished.lock().since.map(|since| since.elapsed()).unwrap_or_default()
+    }
+
+    /// Waits until nothing waits; for as long as that takes.
+    pub(crate) async fn settled(&self) {
+        loop {
+            let progress = self.progress.notified();
+            let mut progress = std::pin::pin!(progress);
+            progress.as_mut().enable();
+            if self.waiting() == 0 {
+                return;
+            }
+            self.hurry();
+            progress.await;
+        }
+    }
+
+    /// Rows of another node are stored.
+    pub(crate) fn note_rows(&self, logs: &[RequestLog]) {
+        let mut rows = self.new_rows.lock();
+        *rows = logs.iter().fold(*rows, |rows, row| Some(NewRows::and(rows, row.timestamp)));
     }
 
     /// The log rows committed since this was asked last.
@@ -182,8 +233,13 @@ impl Committer {
     /// Commits one batch; answers the number of rows and changes that are off the queue.
     ///
     /// After an error everything still waits, in order, for the next call. A commit outlives the actor that asked for
-    /// it, and the next one waits for its end: a batch that may have been stored is never stored again.
+    /// it, and the next one waits for its end: a batch that may have been stored is never stored again. On a node that
+    /// follows nothing happens: what waits is shipped.
     pub(crate) async fn commit_batch(self: &Arc<Self>) -> StoreResult<usize> {
+        if self.follows() {
+            self.hurry();
+            return Ok(0);
+        }
         let committer = self.clone();
         let commit = actix_rt::spawn(async move {
             let _turn = committer.turn.lock().await;
@@ -193,29 +249,94 @@ impl Committer {
     }
 
     async fn commit_first(&self) -> StoreResult<usize> {
-        while let Some(batch) = self.next_batch() {
+        while let Some((mark, batch)) = self.next_load() {
             let stored = {
-                let (batch, now) = (&batch, Timestamp::now());
+                let (batch, mark, now) = (&batch, mark.as_ref(), Timestamp::now());
                 let proofs = &batch.proofs(self.journal.node());
                 self.write(|writer| async move {
-                    writer.commit_with(&batch.deltas, &batch.logs, &batch.resources, proofs, now).await
+                    writer.commit_marked(&batch.deltas, &batch.logs, &batch.resources, proofs, mark, now).await
                 })
                 .await
             };
-            let mut unfinished = self.unfinished.lock();
             match stored {
-                Ok(()) => {
-                    self.logs.stored(batch.logs.len());
-                    let mut rows = self.new_rows.lock();
-                    *rows = batch.logs.iter().fold(*rows, |rows, row| Some(NewRows::and(rows, row.timestamp)));
-                    self.finish(&mut unfinished, &batch);
-                    return Ok(batch.len());
+                Ok(Turn::Now | Turn::Past) => {
+                    self.note_rows(&batch.logs);
+                    self.stored(mark.as_ref(), &batch).await?;
+                    if batch.len() > 0 {
+                        return Ok(batch.len());
+                    }
                 }
+                Ok(Turn::Gap) => self.renew(),
+                Ok(Turn::Superseded) => return Err(superseded()),
                 Err(error @ (StoreError::Unavailable(_) | StoreError::StaleEpoch { .. })) => return Err(error),
-                Err(error) => self.refused(&mut unfinished, &batch, error)?,
+                Err(error) => self.refused(&mut self.unfinished.lock(), &batch, error)?,
             }
         }
         Ok(0)
+    }
+
+    /// What goes to the database next: an introduction, which is empty, or a batch.
+    fn next_load(&self) -> Option<(Option<Mark>, Arc<Batch>)> {
+        let Some(shipping) = &self.shipping else { return Some((None, self.next_batch()?)) };
+        match shipping.mark() {
+            mark if mark.sequence == 0 => Some((Some(mark), Arc::default())),
+            mark if shipping.is_open() => Some((Some(mark), self.next_batch()?)),
+            _ => None,
+        }
+    }
+
+    /// The database has the batch, or the introduction.
+    async fn stored(&self, mark: Option<&Mark>, batch: &Batch) -> StoreResult<()> {
+        match (mark, &self.shipping) {
+            (Some(mark), Some(shipping)) if mark.sequence == 0 => {
+                let (node, forget) = (self.journal.node(), shipping.forget_before());
+                if !self.follows()
+                    && let (Some(node), Some(before)) = (node, forget)
+                {
+                    self.write(|writer| async move { writer.forget_proofs(node, before).await }).await?;
+                }
+                // A batch that was divided may have been stored as a whole before, by a leader whose word was late.
+                if let Some(node) = node.filter(|_| self.len_unfinished() > 0) {
+                    let proved = self.store.outcome_proofs(node).await?;
+                    self.drop_proved(&proved);
+                }
+                shipping.stored(mark);
+                shipping.introduced();
+            }
+            (mark, shipping) => {
+                if let (Some(mark), Some(shipping)) = (mark, shipping) {
+                    shipping.stored(mark);
+                }
+                self.logs.stored(batch.logs.len());
+                self.finish(&mut self.unfinished.lock(), batch);
+            }
+        }
+        Ok(())
+    }
+
+    fn len_unfinished(&self) -> usize {
+        self.unfinished.lock().batches.len()
+    }
+
+    /// Finishes the batches whose outcomes are in the database.
+    fn drop_proved(&self, proved: &HashMap<KeyId, i64>) {
+        let mut unfinished = self.unfinished.lock();
+        let is_proved = |batch: &Batch| {
+            let positions = batch.proofs(None).positions;
+            !positions.is_empty() && positions.iter().all(|(key, position)| proved.get(key) >= Some(position))
+        };
+        let stored: Vec<_> = unfinished.batches.iter().filter(|batch| is_proved(batch)).cloned().collect();
+        unfinished.batches.retain(|batch| !is_proved(batch));
+        for batch in stored {
+            self.logs.stored(batch.logs.len());
+            self.release(&batch);
+        }
+    }
+
+    fn renew(&self) {
+        if let Some(shipping) = &self.shipping {
+            shipping.renew();
+        }
     }
 
     /// The database answers but refuses the batch: a defect, or a row it cannot hold. After a few tries the batch is
@@ -225,6 +346,8 @@ impl Committer {
         if unfinished.refusals < REFUSALS {
             return Err(error);
         }
+        // Nobody may take what is left of the batch on its way for what comes in its place.
+        self.renew();
         if batch.len() > 1 {
             unfinished.batches.pop_front();
             for half in batch.halves().into_iter().rev().filter(|half| half.len() > 0) {
@@ -248,19 +371,27 @@ impl Committer {
                 return None;
             }
             unfinished.batches.push_back(Arc::new(batch));
+            unfinished.since = Some(Instant::now());
         }
         unfinished.batches.front().cloned()
     }
 
     fn finish(&self, unfinished: &mut Unfinished, batch: &Batch) {
+        unfinished.batches.pop_front();
+        unfinished.since = unfinished.batches.front().map(|_| Instant::now());
+        if unfinished.batches.is_empty() {
+            unfinished.refusals = 0;
+        }
+        self.release(batch);
+    }
+
+    /// Nothing of the batch waits any more.
+    fn release(&self, batch: &Batch) {
         self.deltas.done(&batch.deltas);
         let outcomes = batch.outcomes.iter().map(|(_, ticket)| ticket);
         outcomes.chain(&batch.rows).cloned().for_each(Ticket::settle);
         self.resources.done(&batch.resources);
-        unfinished.batches.pop_front();
-        if unfinished.batches.is_empty() {
-            unfinished.refusals = 0;
-        }
+        self.progress.notify_waiters();
     }
 }
 

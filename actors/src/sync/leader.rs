@@ -15,6 +15,10 @@ use gpt_load_schema::{
 use super::{Job, JobQueue, commit::Committer};
 use crate::{
     audit::Audit,
+    cluster::{
+        Team,
+        changes::{Subject, Which},
+    },
     commands::{Command, CommandError, Order, Reply},
     events::Events,
     group::{AcceptHeld, Adopt, Direct, Remove, Settle},
@@ -29,6 +33,8 @@ use crate::{
 const KEY_BATCH: u32 = 10_000;
 /// Log rows, or resources, deleted at a time.
 const PRUNE_BATCH: u32 = 1_000;
+/// A node that shipped nothing for so long begins anew.
+const WATERMARKS_KEPT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The leader's means.
@@ -42,6 +48,7 @@ pub(crate) struct Leader {
     pub(crate) audit: Arc<Audit>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) events: Events,
+    pub(crate) team: Arc<Team>,
 }
 
 impl From<Gone> for StoreError {
@@ -52,7 +59,12 @@ impl From<Gone> for StoreError {
 
 impl Leader {
     /// Makes the built-in policies in a new database, takes up the record of the task, fills all pools, then publishes.
+    ///
+    /// A node of several only reads: whoever leads does the rest ([`Leader::take_over`]).
     pub(crate) async fn start(&self) -> StoreResult<()> {
+        if self.team.cluster.is_shared {
+            return self.join().await;
+        }
         self.make_default_policies().await?;
         self.tasks.resume(self.store.task().await?, Timestamp::now());
         self.reload().await?;
@@ -66,7 +78,7 @@ impl Leader {
         self.tokens.replace(self.store.access_tokens().await?);
         self.groups.ask(Arrange { groups, rows, policies }).await?;
         for member in self.directory.members().iter().filter(|member| !member.shared.is_filled()) {
-            self.fill(member).await?;
+            self.fill(member, (None, None)).await?;
             member.shared.filled();
         }
         Ok(self.groups.ask(Publish).await?)
@@ -76,7 +88,7 @@ impl Leader {
     pub(crate) async fn resync(&self, group: GroupId) -> StoreResult<()> {
         let Some(member) = self.directory.member(group) else { return Ok(()) };
         self.settle(&member).await?;
-        self.fill(&member).await
+        self.fill(&member, (None, None)).await
     }
 
     /// Makes the whole node what the database says: a writer may have died between a commit and showing it.
@@ -84,6 +96,9 @@ impl Leader {
         self.reload().await?;
         for member in self.directory.members().iter() {
             self.resync(member.group.id).await?;
+        }
+        if self.committer.follows() {
+            return Ok(());
         }
         self.keep_task().await?;
         self.resume_rotation().await
@@ -95,6 +110,10 @@ impl Leader {
         let forgotten =
             self.committer.write(|writer| async move { writer.prune_resources(now, PRUNE_BATCH).await }).await?;
         self.committer.write(|writer| async move { writer.prune_tallies(now).await }).await?;
+        if self.team.cluster.is_shared {
+            let before = now - WATERMARKS_KEPT;
+            self.committer.write(|writer| async move { writer.prune_watermarks(before).await }).await?;
+        }
         let is_full = |deleted: u64| deleted >= u64::from(PRUNE_BATCH);
         Ok(self.prune_logs().await? | is_full(self.prune_audit().await?) | is_full(forgotten))
     }
@@ -226,6 +245,7 @@ impl Leader {
                 .await?;
             added += count(inserted.keys.len());
             ignored += inserted.ignored;
+            self.tell(group, ids(&inserted.keys)).await;
             self.adopt(&member, inserted.keys, None, true).await?;
             // What requests leave behind meanwhile does not wait for the end of a large import. If it cannot be
             // stored now, it waits for the next commit.
@@ -241,6 +261,7 @@ impl Leader {
         let ids: Vec<KeyId> =
             self.committer.write(|writer| async move { writer.delete_keys(group, which).await }).await?;
         let changed = count(ids.len());
+        self.tell(group, ids.iter().copied()).await;
         let total =
             member.link.ask(Remove { ids: Arc::new(ids), more_follow: false }).await.map_err(StoreError::from)?;
         Ok(Reply::Changed { count: changed, total: count(total) })
@@ -253,6 +274,7 @@ impl Leader {
         let mut keys =
             self.committer.write(|writer| async move { writer.restore_keys(group, which, now).await }).await?;
         keys.sort_unstable_by_key(|key| key.id);
+        self.tell(group, ids(&keys)).await;
         let changed = count(keys.len());
         let total = self.adopt(&member, keys, None, false).await?;
         Ok(Reply::Changed { count: changed, total })
@@ -272,6 +294,7 @@ impl Leader {
             .write(|writer| async move { writer.insert_keys(group, values, state, source, now).await })
             .await?;
         let (added, ignored) = (count(inserted.keys.len()), inserted.ignored);
+        self.tell(group, ids(&inserted.keys)).await;
         let total = self.adopt(&member, inserted.keys, None, true).await?;
         Ok(Reply::Added { added, ignored, total })
     }
@@ -281,6 +304,7 @@ impl Leader {
         self.settle(&member).await?;
         let ids = self.committer.write(|writer| async move { writer.delete_some_keys(group, which).await }).await?;
         let deleted = count(ids.len());
+        self.tell(group, ids.iter().copied()).await;
         let remove = Remove { ids: Arc::new(ids), more_follow: true };
         let total = member.link.ask(remove).await.map_err(StoreError::from)?;
         Ok(Reply::Changed { count: deleted, total: count(total) })
@@ -292,6 +316,7 @@ impl Leader {
         let now = Timestamp::now();
         let keys =
             self.committer.write(|writer| async move { writer.restore_some_keys(group, which, now).await }).await?;
+        self.tell(group, ids(&keys)).await;
         let restored = count(keys.len());
         let total = self.adopt(&member, keys, None, true).await?;
         Ok(Reply::Changed { count: restored, total })
@@ -319,6 +344,7 @@ impl Leader {
             return Err(StoreError::NotFound("the key").into());
         }
         self.committer.commit_all().await?;
+        self.tell(group, [key]).await;
         Ok(Reply::Done)
     }
 
@@ -337,6 +363,7 @@ impl Leader {
         let now = Timestamp::now();
         let key =
             self.committer.write(|writer| async move { writer.set_key_traits(group, id, traits, now).await }).await?;
+        self.tell(group, [key.id]).await;
         let total = self.adopt(&member, vec![key], None, false).await?;
         Ok(Reply::Changed { count: 1, total })
     }
@@ -347,6 +374,17 @@ impl Leader {
         if let Err(error) = self.reload().await {
             tracing::warn!(%error, "a change of groups or settings is shown to the node later");
             self.jobs.push(Job::Reload(None));
+        }
+        self.team.changed(Subject::Everything, Which::All).await;
+    }
+
+    /// Other nodes are told which keys changed, came or went.
+    async fn tell(&self, group: GroupId, keys: impl IntoIterator<Item = KeyId>) {
+        if self.team.cluster.is_shared {
+            let ids: Vec<KeyId> = keys.into_iter().collect();
+            if let Some(which) = Which::of(&ids) {
+                self.team.changed(Subject::Keys(group), which).await;
+            }
         }
     }
 
@@ -373,15 +411,18 @@ impl Leader {
         self.committer.commit_all().await
     }
 
-    /// Reads all keys of a group into its pool; the next keys are read while the pool takes the ones before.
-    async fn fill(&self, member: &Member) -> StoreResult<()> {
+    /// Reads a group's keys in a range of ids into its pool; the next keys are read while the pool takes the ones before.
+    pub(super) async fn fill(&self, member: &Member, (mut after, end): IdRange) -> StoreResult<()> {
         let everything = KeyFilter::default();
         let read = |after| self.store.keys_after(member.group.id, &everything, after, KEY_BATCH);
-        let mut after = None;
         let mut keys = read(after).await?;
         loop {
             let last = keys.last().map(|key| key.id).filter(|_| keys.len() >= KEY_BATCH as usize);
-            let adopt = self.adopt(member, keys, Some((after, last)), last.is_some());
+            let last = last.filter(|last| end.is_none_or(|end| *last < end));
+            if let (None, Some(end)) = (last, end) {
+                keys.retain(|key| key.id <= end);
+            }
+            let adopt = self.adopt(member, keys, Some((after, last.or(end))), last.is_some());
             if last.is_none() {
                 return adopt.await.map(drop);
             }
@@ -391,7 +432,7 @@ impl Leader {
         }
     }
 
-    async fn adopt(
+    pub(super) async fn adopt(
         &self,
         member: &Member,
         keys: Vec<KeyRecord>,
@@ -407,6 +448,10 @@ impl Leader {
 fn end_of_retention(days: u64) -> Option<Timestamp> {
     let days = u32::try_from(days).unwrap_or(u32::MAX);
     (days > 0).then(|| Timestamp::now() - DAY.saturating_mul(days))
+}
+
+fn ids(keys: &[KeyRecord]) -> impl Iterator<Item = KeyId> + '_ {
+    keys.iter().map(|key| key.id)
 }
 
 fn count(items: usize) -> i64 {

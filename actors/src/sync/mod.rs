@@ -5,8 +5,11 @@ pub(crate) mod commit;
 pub(crate) mod kept_row;
 pub(crate) mod leader;
 pub(crate) mod logs;
+mod others;
 mod policies;
 mod rotation;
+pub(crate) mod sender;
+pub(crate) mod shipment;
 mod tokens;
 
 use std::{
@@ -26,6 +29,7 @@ use tokio::sync::oneshot;
 
 use self::leader::Leader;
 use crate::{
+    cluster::changes::Notice,
     commands::{Command, CommandError, Reply},
     events::Event,
     respawn::{Lifeline, Link},
@@ -82,6 +86,12 @@ pub(crate) enum Job {
     Resync(GroupId),
     /// Compare everything with the database.
     Recover,
+    /// Take over from the former leader.
+    Lead,
+    /// Make a change of the leader true here.
+    Apply(Box<Notice>),
+    /// Compare what this node has with what the cluster has.
+    Compare,
 }
 
 /// Work that waits; survives the actor.
@@ -214,8 +224,8 @@ impl Pause {
 enum Done {
     /// Nothing to add.
     Quiet,
-    /// A commit ended; whether the database is down.
-    Committed { is_down: bool },
+    /// A commit ended; whether the database is down, and whether anything was stored.
+    Committed { is_down: bool, has_stored: bool },
     /// To be done again.
     Again(Box<Job>, Duration),
 }
@@ -249,9 +259,9 @@ impl SyncActor {
     fn note(&mut self, done: Done, ctx: &mut Context<Self>) {
         match done {
             Done::Quiet => {}
-            Done::Committed { is_down } => {
+            Done::Committed { is_down, has_stored } => {
                 self.pause.note(is_down);
-                if !is_down && self.leader.committer.waiting() >= COMMIT_ROWS {
+                if has_stored && self.leader.committer.waiting() >= COMMIT_ROWS {
                     self.jobs.push_once(Job::Commit);
                 }
             }
@@ -270,6 +280,9 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
     match job {
         Job::Start(answer) => {
             let _ = answer.send(leader.start().await);
+        }
+        Job::Execute(_, _, answer) if leader.committer.follows() => {
+            let _ = answer.send(Err(CommandError::NoLeader));
         }
         Job::Execute(command, author, answer) => {
             let event = Event::of(&command);
@@ -295,11 +308,22 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
                 (None, Err(_)) => return Done::Again(Box::new(Job::Reload(None)), RESYNC_AGAIN),
             }
         }
+        Job::Flush(answer) if leader.committer.follows() => {
+            // What others do meanwhile does not wait for the leader.
+            actix_rt::spawn(async move {
+                let settled = async {
+                    leader.committer.opened().await;
+                    leader.committer.settled().await;
+                };
+                let result = tokio::time::timeout(FLUSH_PATIENCE, settled).await;
+                let _ = answer.send(result.map_err(|_| CommandError::NoLeader));
+            });
+        }
         Job::Flush(answer) => {
             let result = commit_patiently(&leader).await;
             let is_down = result.is_err();
             let _ = answer.send(result.map_err(CommandError::from));
-            return Done::Committed { is_down };
+            return Done::Committed { is_down, has_stored: !is_down };
         }
         Job::Commit => {
             let result = leader.committer.commit_batch().await;
@@ -307,8 +331,11 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
                 let waiting = leader.committer.waiting();
                 tracing::warn!(%error, waiting, "outcomes and log rows wait for the database");
             }
-            return Done::Committed { is_down: result.is_err() };
+            return Done::Committed { is_down: result.is_err(), has_stored: result.is_ok_and(|stored| stored > 0) };
         }
+        Job::Chores if leader.committer.follows() => leader.tell_what_is_to_be_noted().await,
+        // The leader does that.
+        Job::KeepTask | Job::Prune | Job::Rotate if leader.committer.follows() => {}
         Job::KeepTask => {
             if let Err(error) = leader.keep_task().await {
                 tracing::warn!(%error, "the record of the task is stored later");
@@ -345,6 +372,20 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
                 return Done::Again(Box::new(Job::Recover), RESYNC_AGAIN);
             }
         }
+        Job::Lead => {
+            if let Err(error) = leader.take_over().await
+                && !leader.committer.follows()
+            {
+                tracing::warn!(%error, "what the former leader left is taken over later");
+                return Done::Again(Box::new(Job::Lead), RESYNC_AGAIN);
+            }
+        }
+        Job::Apply(notice) => {
+            if let Err(error) = leader.apply(&notice).await {
+                tracing::warn!(%error, "a change of the leader is in force here later");
+            }
+        }
+        Job::Compare => leader.compare().await,
     }
     Done::Quiet
 }
@@ -352,6 +393,9 @@ async fn run(leader: Arc<Leader>, job: Job) -> Done {
 /// Commits everything that waits; a database that is busy or restarts is given some time.
 async fn commit_patiently(leader: &Leader) -> Result<(), StoreError> {
     let started = Instant::now();
+    if tokio::time::timeout(FLUSH_PATIENCE, leader.committer.opened()).await.is_err() {
+        return Err(StoreError::Unavailable("what an earlier process of this node left is not stored yet".to_owned()));
+    }
     loop {
         match leader.committer.commit_all().await {
             Err(_) if started.elapsed() < FLUSH_PATIENCE => tokio::time::sleep(FIRST_WAIT).await,

@@ -3,7 +3,10 @@
 use gpt_load_schema::{store::StoreResult, time::Timestamp};
 
 use super::{Job, leader::Leader};
-use crate::commands::{CommandError, Reply};
+use crate::{
+    cluster::changes::{Subject, Which},
+    commands::{CommandError, Reply},
+};
 
 impl Leader {
     pub(super) async fn rotate_data_key(&self) -> Result<Reply, CommandError> {
@@ -13,6 +16,8 @@ impl Leader {
             tracing::info!("a new data key encrypts from now on; stored secrets follow in the background");
             // One that is under way has its job.
             self.jobs.push_once(Job::Rotate);
+            // They have to read what is stored under the new key.
+            self.team.changed(Subject::Everything, Which::All).await;
         }
         Ok(Reply::Rotation { begun })
     }

@@ -3,7 +3,10 @@
 use gpt_load_schema::{access::TokenDefinition, ids::TokenId, store::StoreResult, time::Timestamp};
 
 use super::leader::Leader;
-use crate::commands::{CommandError, Reply};
+use crate::{
+    cluster::changes::{Subject, Which},
+    commands::{CommandError, Reply},
+};
 
 impl Leader {
     pub(super) async fn create_token(
@@ -18,6 +21,7 @@ impl Leader {
         };
         let token = self.committer.write(write).await?;
         self.tokens.put(token.clone());
+        self.team.changed(Subject::Everything, Which::All).await;
         Ok(Reply::Token(Box::new(token)))
     }
 
@@ -28,12 +32,14 @@ impl Leader {
         };
         let token = self.committer.write(write).await?;
         self.tokens.put(token.clone());
+        self.team.changed(Subject::Everything, Which::All).await;
         Ok(Reply::Token(Box::new(token)))
     }
 
     pub(super) async fn delete_token(&self, id: TokenId) -> Result<Reply, CommandError> {
         self.committer.write(|writer| async move { writer.delete_access_token(id).await }).await?;
         self.tokens.forget(id);
+        self.team.changed(Subject::Everything, Which::All).await;
         Ok(Reply::Done)
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwapOption;
+use gpt_load_cluster::Cluster;
 use gpt_load_schema::{
     channel::Channel,
     group::{Group, GroupDefinition, GroupType, Upstream},
@@ -47,6 +48,16 @@ impl Node {
         let options = JournalOptions { folder: dir.path().join("journal"), fsync: Fsync::Never, max_bytes: 256 << 20 };
         let journal = Journal::open(options).expect("the journal opens");
         let runtime = Runtime::start_journaled(store.clone(), Arc::new(Fixed), sink.clone(), journal);
+        let runtime = runtime.await.expect("the actors start");
+        Self { runtime, store, sink, dir }
+    }
+
+    /// A node of a cluster, with its journal in `dir`.
+    pub(crate) async fn start_among(cluster: Cluster, store: Store, dir: TempDir) -> Self {
+        let sink = Arc::new(Sink::default());
+        let options = JournalOptions { folder: dir.path().join("journal"), fsync: Fsync::Never, max_bytes: 256 << 20 };
+        let journal = Journal::open(options).expect("the journal opens");
+        let runtime = Runtime::start_with(store.clone(), Arc::new(Fixed), sink.clone(), cluster, journal);
         let runtime = runtime.await.expect("the actors start");
         Self { runtime, store, sink, dir }
     }

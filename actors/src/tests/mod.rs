@@ -1,5 +1,6 @@
 //! The actors over a real database.
 
+mod cluster;
 mod commands;
 pub(crate) mod fixture;
 mod guard;

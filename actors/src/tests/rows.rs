@@ -4,7 +4,10 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use gpt_load_cluster::{Epoch, lease::Lease};
+use gpt_load_cluster::{
+    Epoch,
+    lease::{Lease, Role},
+};
 use gpt_load_schema::{
     ids::KeyId,
     key::{KeyHealth, KeyState},
@@ -66,7 +69,13 @@ impl Lease for Switch {
         None
     }
 
+    fn watch(&self) -> tokio::sync::watch::Receiver<Role> {
+        tokio::sync::watch::Sender::default().subscribe()
+    }
+
     async fn release(&self) {}
+
+    async fn close(&self) {}
 }
 
 #[actix_rt::test]
@@ -83,6 +92,7 @@ async fn nothing_is_lost_or_doubled_while_nothing_can_be_written() {
         deltas.clone(),
         Arc::new(Resources::new(node.store.clone())),
         Journal::disabled(),
+        None,
     );
     let fail = || {
         deltas.push(KeyDelta { id, health: KeyHealth::new(KeyState::Degraded), failures: 1, reset_failures: false });

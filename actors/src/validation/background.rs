@@ -101,7 +101,7 @@ impl Round {
                 let now = Timestamp::now();
                 let mut schedule = self.schedule.lock();
                 schedule.note(key, answer.proof(), finding.verdict.retry_after, now);
-                if !schedule.goes_on(now) {
+                if !schedule.goes_on(now) || self.inquiry.means.committer.follows() {
                     break;
                 }
             }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use gpt_load_cluster::{Epoch, lease::Lease};
+use gpt_load_cluster::{
+    Cluster, Epoch, NodeIdentity,
+    lease::{Lease, Role},
+};
 use gpt_load_schema::{
     key::{KeySource, KeyState},
     log::OutcomeClass,
@@ -386,7 +389,13 @@ impl Lease for Elsewhere {
         None
     }
 
+    fn watch(&self) -> watch::Receiver<Role> {
+        watch::Sender::default().subscribe()
+    }
+
     async fn release(&self) {}
+
+    async fn close(&self) {}
 }
 
 #[actix_rt::test]
@@ -400,7 +409,7 @@ async fn a_follower_asks_nobody_by_itself() {
         store.clone(),
         Arc::new(Fixed),
         sink.clone(),
-        Arc::new(Elsewhere),
+        Cluster { lease: Arc::new(Elsewhere), ..Cluster::local(NodeIdentity::new("node")) },
         (Journal::disabled(), vec![]),
     )
     .await;

@@ -14,8 +14,14 @@ use super::{
     resources::ResourceRow,
     tables::request_logs,
     tallies::{Tallies, add_tallies},
+    watermarks::note_mark,
 };
-use crate::{log::RequestLog, resource::Resource, time::Timestamp};
+use crate::{
+    log::RequestLog,
+    resource::Resource,
+    time::Timestamp,
+    watermark::{Mark, Turn},
+};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -36,6 +42,21 @@ impl Writer {
         proofs: &OutcomeProofs,
         now: Timestamp,
     ) -> StoreResult<()> {
+        self.commit_marked(deltas, logs, resources, proofs, None, now).await.map(drop)
+    }
+
+    /// [`Writer::commit_with`], but only if it is the turn of `mark`, which is noted in the same transaction; answers
+    /// whether it was. Without a mark it always is.
+    pub async fn commit_marked(
+        &self,
+        deltas: &[KeyDelta],
+        logs: &[RequestLog],
+        resources: &[Resource],
+        proofs: &OutcomeProofs,
+        mark: Option<&Mark>,
+        now: Timestamp,
+    ) -> StoreResult<Turn> {
+        let mark = mark.cloned();
         let (engine, epoch) = (Arc::clone(&self.engine), self.epoch);
         let health: Vec<HealthRow> = deltas.iter().map(|delta| HealthRow::new(delta, now)).collect();
         let logs = logs.to_vec();
@@ -48,6 +69,12 @@ impl Writer {
                 let rows: Vec<LogRow> =
                     blocking(move || Ok(logs.into_iter().map(|log| LogRow::new(&vault, log)).collect())).await?;
                 write!(engine, epoch, |conn| {
+                    if let Some(mark) = &mark {
+                        let turn = note_mark!(conn, mark, now);
+                        if turn != Turn::Now {
+                            return Ok(turn);
+                        }
+                    }
                     conn.store_health(health).await?;
                     let new = conn.insert_logs(rows).await?;
                     let (added, tallies) = (Tally::of(&new, now), Tallies::of(&new));
@@ -60,7 +87,7 @@ impl Writer {
                     if !proofs.is_empty() {
                         conn.put_proofs(proofs).await?;
                     }
-                    Ok(())
+                    Ok(Turn::Now)
                 })
             })
             .await

@@ -46,6 +46,22 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Takes up data keys that another process made since this one started.
+    ///
+    /// # Errors
+    /// Also when another process changed the encryption key meanwhile.
+    pub async fn learn_data_keys(&self) -> StoreResult<()> {
+        let engine = Arc::clone(&self.engine);
+        self.engine
+            .run(async move {
+                let _alone = engine.sealing.write().await;
+                learn_data_keys(&engine).await
+            })
+            .await
+    }
+}
+
 impl Writer {
     /// Makes a fresh data key, under which everything is encrypted from now on; `false` when a rotation is under way already.
     /// [`Writer::continue_rotation`] brings the rest under it.

@@ -7,7 +7,7 @@ use diesel_async::RunQueryDsl;
 
 use super::{
     KeyCounts, KeyFilter, Page, Store, StoreError, StoreResult,
-    key_rows::{KeyRow, decrypt, source_word},
+    key_rows::{KEY_BATCH, KeyRow, decrypt, source_word},
     pool::{Engine, read},
     tables::api_keys,
 };
@@ -106,6 +106,31 @@ impl Store {
                     (total, rows)
                 });
                 Ok(Page { items: decrypt(&engine.vault, rows).await?, total })
+            })
+            .await
+    }
+
+    /// Those of `ids` that are keys of the group, ascending.
+    pub async fn keys_of(&self, group: GroupId, ids: &[KeyId]) -> StoreResult<Vec<KeyRecord>> {
+        let engine = Arc::clone(&self.engine);
+        let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+        self.engine
+            .run(async move {
+                let mut rows: Vec<KeyRow> = Vec::new();
+                read!(engine, |conn| {
+                    for ids in ids.chunks(KEY_BATCH) {
+                        let some: Vec<KeyRow> = api_keys::table
+                            .filter(api_keys::group_id.eq(group.0))
+                            .filter(api_keys::id.eq_any(ids))
+                            .select(KeyRow::as_select())
+                            .load(conn)
+                            .await?;
+                        rows.extend(some);
+                    }
+                });
+                let mut keys = decrypt(&engine.vault, rows).await?;
+                keys.sort_unstable_by_key(|key| key.id);
+                Ok(keys)
             })
             .await
     }

@@ -40,6 +40,7 @@ pub mod testing;
 mod text;
 mod unlock;
 mod validation;
+mod watermarks;
 
 use std::sync::Arc;
 

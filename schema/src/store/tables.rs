@@ -152,6 +152,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    node_watermarks (node) {
+        node -> Text,
+        incarnation -> Text,
+        sequence -> BigInt,
+        seen_at -> BigInt,
+    }
+}
+
+diesel::table! {
     request_logs (id) {
         id -> Text,
         request_id -> Text,

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::{
     operation::Operation,
-    types::{AnyObject, Count, KeyStateWord, OutcomeClassWord, RoleWord, Share, Time},
+    types::{AnyObject, Count, KeyStateWord, OutcomeClassWord, PlainText, RoleWord, Share, Time},
 };
 use crate::admin::{
+    cluster::ClusterBody,
     error::ErrorCode::{NotFound, ServiceUnavailable, TooManyRequests, Unauthorized, ValidationFailed},
     integration::Integration,
 };
@@ -37,12 +38,16 @@ pub(super) fn operations() -> Vec<Operation> {
         ))
         .text("Any method is taken.")
         .errors(&[NotFound]),
+        get("/api/cluster", "getCluster", "The nodes, who leads, and how far behind each is").data::<ClusterBody>(),
         get("/health", "getHealth", "The process answers").open().plain::<Health>(),
         get("/health/live", "getLiveness", "The process answers").open().plain::<Live>(),
         get("/health/ready", "getReadiness", "The node can do its work")
             .open()
             .plain::<Ready>()
             .or::<Ready>(StatusCode::SERVICE_UNAVAILABLE, "Not yet, or not now"),
+        get("/metrics", "getMetrics", "The node's numbers in the text format of Prometheus")
+            .text("`METRICS_TOKEN` is as good as a key; with `METRICS_PUBLIC` none is needed. docs/OBSERVABILITY.md names the metrics.")
+            .content::<PlainText>("text/plain"),
         get("/stats", "getStats", "Keys of the default group, and requests of all groups")
             .plain::<Stats>()
             .errors(&[NotFound]),
@@ -90,6 +95,9 @@ struct Health {
     /// Such as `1h2m3.5s`.
     uptime: String,
     version: String,
+    /// Of a node of a cluster: `leader`, `follower`.
+    #[schemars(skip_serializing_if = "Option::is_none")]
+    role: Option<String>,
     #[schemars(skip_serializing_if = "Option::is_none")]
     warnings: Option<Vec<String>>,
 }

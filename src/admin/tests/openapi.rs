@@ -30,7 +30,7 @@ async fn every_route_is_described_and_every_description_has_its_route() {
     let document = api.get("/api/openapi.json").await.json();
     let mut registered = BTreeSet::new();
     for (path, allow, _) in declared::take() {
-        let outside = ["/health", "/stats", "/blacklist", "/reset-keys", "/proxy/"];
+        let outside = ["/health", "/metrics", "/stats", "/blacklist", "/reset-keys", "/proxy/"];
         let path = if outside.iter().any(|known| path.starts_with(known)) { path } else { format!("/api{path}") };
         let methods = if allow.is_empty() { "GET" } else { &allow };
         let methods = methods.split(", ").filter(|method| *method != "HEAD");

@@ -21,20 +21,22 @@ use crate::admin::{
 };
 
 /// Routes outside of `/api`.
-const OUTER: [&str; 7] = [
+const OUTER: [&str; 8] = [
     "/health",
     "/health/live",
     "/health/ready",
+    "/metrics",
     "/stats",
     "/blacklist",
     "/reset-keys",
     "/proxy/{group}/api/integration/info",
 ];
-/// Routes that ask nobody for a role.
-const OPEN: [&str; 6] = [
+/// Routes that ask nobody for a role; `/metrics` asks for a key by itself, because its own token opens nothing else.
+const OPEN: [&str; 7] = [
     "/health",
     "/health/live",
     "/health/ready",
+    "/metrics",
     "/proxy/{group}/api/integration/info",
     "/auth/login",
     "/integration/info",

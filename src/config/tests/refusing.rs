@@ -74,15 +74,27 @@ fn values_are_checked_against_each_other() {
         (&[("TLS_CERT_FILE", "cert.pem")], "environment: TLS_CERT_FILE = \"cert.pem\" needs TLS_KEY_FILE"),
         (&[("TLS_KEY_FILE", "key.pem")], "environment: TLS_KEY_FILE = \"key.pem\" needs TLS_CERT_FILE"),
         (
-            &[("REDIS_DSN", "redis://:p@host")],
+            &[("REDIS_DSN", "redis://:p@host"), ("DATABASE_DSN", "postgres://host/db")],
             "environment: REDIS_DSN = \"redis://****@host\" needs AUTH_KEY: \
              the nodes of a cluster share one management key",
+        ),
+        (
+            &[("REDIS_DSN", "redis://:p@host"), ("AUTH_KEY", "sk-auth")],
+            "environment: REDIS_DSN = \"redis://****@host\" needs a database that all nodes reach: \
+             let DATABASE_DSN name PostgreSQL or MySQL",
+        ),
+        (
+            &[("IS_SLAVE", "true")],
+            "environment: IS_SLAVE = \"true\" needs REDIS_DSN: a single node has nobody to follow",
         ),
     ] {
         assert_eq!(refusal(load(environment)), [line]);
     }
     assert!(load(&[("REPLAY_BUFFER_BYTES", "2MiB"), ("MAX_REQUEST_BYTES", "0")]).is_ok());
-    assert!(load(&[("REDIS_DSN", "redis://host"), ("AUTH_KEY", "sk-auth")]).is_ok());
+    let cluster = [("REDIS_DSN", "redis://host"), ("AUTH_KEY", "sk-auth"), ("DATABASE_DSN", "u:p@tcp(db)/gpt")];
+    assert!(load(&cluster).is_ok());
+    let refused = refusal(load(&[cluster.as_slice(), &[("OPENAI_BASE_URL", "http://host")]].concat()));
+    assert!(refused[0].contains("is for a single node"), "{refused:?}");
 }
 
 #[test]

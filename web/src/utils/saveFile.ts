@@ -5,8 +5,8 @@ export function saveFile(content: Blob, name: string): void {
   link.href = address
   link.download = name
   link.click()
-  // The click has begun the download; the address is needed no longer than until the next turn.
-  setTimeout(() => URL.revokeObjectURL(address))
+  // The browser may read it after this call.
+  setTimeout(() => URL.revokeObjectURL(address), 60_000)
 }
 
 /** The name that an answer gives its file. */

@@ -6,6 +6,7 @@ on_every_database! {
     large_imports_and_deletions_go_in_batches,
     a_batch_is_the_first_keys_alone,
     another_groups_keys_are_out_of_reach,
+    keys_are_read_by_id_within_their_group,
     keys_are_read_in_id_order_and_by_filter,
     pages_show_the_last_used_first_and_the_never_used_last,
     health_survives_and_an_older_generation_does_not,
@@ -26,6 +27,17 @@ fn delta(key: &KeyRecord, health: KeyHealth) -> KeyDelta {
 async fn put_into(fixture: &Fixture, key: &KeyRecord, state: KeyState) {
     let delta = KeyDelta { failures: 4, ..delta(key, KeyHealth { consecutive_failures: 4, ..KeyHealth::new(state) }) };
     fixture.writer.commit(&[delta], &[], NOW).await.expect("committed");
+}
+
+async fn keys_are_read_by_id_within_their_group(kind: Kind) {
+    let fixture = Fixture::new(kind).await;
+    let (one, two) = (fixture.group("one").await.id, fixture.group("two").await.id);
+    let [first, second] = &fixture.keys(one, &["sk-1", "sk-2"]).await[..] else { panic!("two keys") };
+    let other = fixture.keys(two, &["sk-3"]).await.remove(0);
+    let wanted = [second.id, other.id, KeyId(i64::MAX), first.id];
+    let read: Vec<_> = fixture.store.keys_of(one, &wanted).await.expect("read").iter().map(|key| key.id).collect();
+    assert_eq!(read, [first.id, second.id]);
+    assert!(fixture.store.keys_of(one, &[]).await.expect("read").is_empty());
 }
 
 async fn a_key_is_added_once_per_group(kind: Kind) {

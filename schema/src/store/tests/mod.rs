@@ -40,6 +40,7 @@ mod tasks;
 mod tls;
 mod trouble;
 mod validation;
+mod watermarks;
 
 use serde_json::Map;
 use uuid::Uuid;

@@ -1,0 +1,11 @@
+//! The node among others: how it joins them, and how nodes recognise what one of them forwards.
+
+mod duties;
+mod join;
+mod seal;
+
+pub use self::{
+    duties::Duties,
+    join::{join, report},
+    seal::{Forwarded, SEAL, Seal},
+};
