@@ -22,7 +22,8 @@ test('the dashboard is small and soon there', async ({ browser, seed }) => {
     await remember(page, { key: seed.key })
     await page.addInitScript(() => {
       const useful = new Promise<number>(resolve => {
-        const look = () => document.querySelector('.cards .value small, .cards .note .trend') && resolve(performance.now())
+        const look = () =>
+          document.querySelector('.cards .value small, .cards .note .trend') && resolve(performance.now())
         new MutationObserver(look).observe(document, { childList: true, subtree: true })
       })
       Object.assign(window, { useful })
@@ -43,7 +44,9 @@ test('the dashboard is small and soon there', async ({ browser, seed }) => {
   const crowd = Math.max(1, (loadavg()[0] ?? 0) / availableParallelism())
   const useful = Math.min(...all.map(figures => figures.useful))
   const bytes = Math.max(...all.map(figures => figures.bytes))
-  console.log(`dashboard: ${bytes} bytes of JavaScript; useful after ${all.map(figures => Math.round(figures.useful)).join(', ')} ms at ${crowd.toFixed(1)} programs a processor`)
+  console.log(
+    `dashboard: ${bytes} bytes of JavaScript; useful after ${all.map(figures => Math.round(figures.useful)).join(', ')} ms at ${crowd.toFixed(1)} programs a processor`
+  )
   expect(all[0]?.scripts).toBeGreaterThan(0)
   expect(bytes).toBeLessThanOrEqual(MAX_SCRIPT_BYTES)
   expect(useful).toBeLessThanOrEqual(MAX_USEFUL_MS * crowd)
