@@ -49,7 +49,7 @@ pub(super) async fn test(state: web::Data<AdminState>, caller: Caller, body: Key
                 found => Ok(found?),
             }
         };
-        state.audited(&caller, "key.test", subject, ask, |_| told).await?
+        Box::pin(state.audited(&caller, "key.test", subject, ask, |_| told)).await?
     };
     let results: Vec<Value> = keys
         .iter()

@@ -266,7 +266,7 @@ def check_versions(path):
 def check_settings(path):
     """Every variable that the chart names is one of the node's."""
     known = set(re.findall(r"^\| `([A-Z_]+)` \|", (REPOSITORY / "docs/CONFIGURATION.md").read_text(), re.MULTILINE))
-    known |= {"PROXY_KEYS", "NODE_ADDRESS", "CLUSTER_NAME"}  # the initial value of a setting; what clusters bring
+    known |= {"PROXY_KEYS"}  # the initial value of a setting
     template = (path / "templates/_validate.tpl").read_text() + (path / "templates/configmap.yaml").read_text()
     named = set(re.findall(r'"([A-Z]+(?:_[A-Z]+)+)"', template)) | set(re.findall(r"^  ([A-Z_]+): ", template, re.MULTILINE))
     unknown = (named | SECRETS) - known

@@ -76,6 +76,9 @@ impl Notice {
     }
 }
 
+/// What is later in the cluster, and what is later here.
+type Compared = (Vec<(Subject, Version)>, Vec<(String, Version)>);
+
 /// The versions in which this node has everything.
 #[derive(Default)]
 pub(crate) struct Changes {
@@ -93,11 +96,6 @@ impl Changes {
         let mut applied = self.applied.lock();
         let known = applied.entry(subject).or_default();
         *known = version.max(*known);
-    }
-
-    /// Every subject of which this node has a version.
-    pub(crate) fn all(&self) -> BTreeMap<Subject, Version> {
-        self.applied.lock().clone()
     }
 
     /// Nothing of these groups is known any more.
@@ -119,10 +117,7 @@ impl Changes {
     }
 
     /// What the cluster has in a later version than this node, and what this node knows in a later one than the cluster.
-    pub(crate) fn compare(
-        &self,
-        cluster: &BTreeMap<String, Version>,
-    ) -> (Vec<(Subject, Version)>, Vec<(String, Version)>) {
+    pub(crate) fn compare(&self, cluster: &BTreeMap<String, Version>) -> Compared {
         let applied = self.applied.lock();
         let behind = cluster
             .iter()
@@ -169,7 +164,7 @@ mod tests {
         assert_eq!(behind, [(Subject::Keys(GroupId(2)), Version(9))]);
         assert_eq!(ahead, [("keys:1".to_owned(), Version(2))]);
         assert_eq!(changes.retain(|group| group.0 != 1), ["keys:1"]);
-        assert_eq!(changes.all().len(), 1);
+        assert_eq!(changes.applied.lock().len(), 1);
     }
 
     #[test]

@@ -97,7 +97,7 @@ impl Leader {
                         self.team.versions_behind.fetch_sub(1, Ordering::Relaxed);
                     }
                     Err(error) => {
-                        tracing::warn!(?subject, %error, "what the leader has changed is in force here later")
+                        tracing::warn!(?subject, %error, "what the leader has changed is in force here later");
                     }
                 }
             }

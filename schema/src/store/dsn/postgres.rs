@@ -87,7 +87,7 @@ impl PostgresDsn {
                 known if WITHOUT_MEANING.contains(&known) || known.starts_with("pool_") => {}
                 // As in other clients, the rest are settings of the server.
                 _ if is_setting(&name) => {
-                    options.push(format!("-c {name}={}", value.replace('\\', "\\\\").replace(' ', "\\ ")))
+                    options.push(format!("-c {name}={}", value.replace('\\', "\\\\").replace(' ', "\\ ")));
                 }
                 _ => return Err(format!("the PostgreSQL parameter `{name}` is unknown").into()),
             }

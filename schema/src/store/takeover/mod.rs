@@ -235,7 +235,8 @@ impl Writer {
     ) -> StoreResult<Report> {
         let from: Parsed = from.into().try_into()?;
         let writer = self.clone();
-        self.engine.run(async move { import::import(writer, from, passphrase, options, &mut watch).await }).await
+        let import = Box::pin(async move { import::import(writer, from, passphrase, options, &mut watch).await });
+        self.engine.run(import).await
     }
 }
 

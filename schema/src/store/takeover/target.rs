@@ -37,7 +37,8 @@ pub(super) enum Target {
 /// A connection to the database of an old program that is taken over in place.
 pub(in crate::store) enum Staged {
     Sqlite(AsyncSqlite),
-    Postgres(AsyncPgConnection),
+    /// On the heap: it is much larger than the others.
+    Postgres(Box<AsyncPgConnection>),
     Mysql(AsyncMysqlConnection),
 }
 
@@ -46,7 +47,10 @@ macro_rules! staged {
     ($staged:expr, |$conn:ident| $body:expr) => {
         match $staged {
             Staged::Sqlite($conn) => $body,
-            Staged::Postgres($conn) => $body,
+            Staged::Postgres($conn) => {
+                let $conn = &mut **$conn;
+                $body
+            }
             Staged::Mysql($conn) => $body,
         }
     };

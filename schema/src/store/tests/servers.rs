@@ -16,7 +16,7 @@ async fn a_server_that_is_away_is_missed_at_once_and_found_again(kind: Kind) {
     let writer = store.writer(1);
     let group = writer.insert_group(&definition("one"), NOW).await.expect("a group").id;
     let row = log(group, None);
-    writer.commit(&[], &[row.clone()], NOW).await.expect("commits");
+    writer.commit(&[], std::slice::from_ref(&row), NOW).await.expect("commits");
 
     gate.shut();
     let away = Instant::now();
@@ -36,7 +36,7 @@ async fn a_server_that_is_away_is_missed_at_once_and_found_again(kind: Kind) {
 
     gate.open();
     let back = Instant::now();
-    while let Err(error) = writer.commit(&[], &[row.clone()], NOW).await {
+    while let Err(error) = writer.commit(&[], std::slice::from_ref(&row), NOW).await {
         assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
         assert!(back.elapsed() < SOON, "{error}");
         tokio::task::yield_now().await;

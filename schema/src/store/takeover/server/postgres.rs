@@ -39,7 +39,7 @@ impl House for AsyncPgConnection {
     }
 
     fn staged(self) -> Staged {
-        Staged::Postgres(self)
+        Staged::Postgres(Box::new(self))
     }
 
     async fn texts(&mut self, sql: String) -> StoreResult<Vec<String>> {
