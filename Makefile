@@ -11,14 +11,14 @@ IMAGE ?= gpt-load
 GPT_LOAD = $(or $(wildcard $(PROGRAMS)/gpt-load),$(CARGO) run --locked --bin gpt-load --)
 
 .DEFAULT_GOAL := help
-.PHONY: help run try double build web dev test sdk-test api-test lint lint-web fmt bench bench-selection soak fuzz clean \
+.PHONY: help run try double build web dev test sdk-test api-test e2e lint lint-web fmt bench bench-selection soak fuzz clean \
         helm-test docs-test docker-build docker-run dockerfile-test \
         docs health stats blacklist reset-keys validate-keys migrate-keys
 
 help: ## List the targets
 	@echo "GPT-Load: make run starts a node, make try shows one at work."
 	@echo
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: web ## Build UI and node for release and start it on SQLite; needs no configuration (.env, OPENAI_BASE_URL, KEYS_FILE … apply)
 	$(CARGO) build --release --locked --bin gpt-load
@@ -53,11 +53,12 @@ web/node_modules/.package-lock.json: web/package-lock.json
 dev: ## Start a debug build with LOG_LEVEL=debug
 	LOG_LEVEL=$${LOG_LEVEL:-debug} $(CARGO) run --bin gpt-load
 
-test: ## Run every test: Rust, then the official Python SDKs and made-up requests against a node
+test: ## Run every test: Rust, then the official Python SDKs, made-up requests and a browser against a node
 	tests/without-secrets.sh tests/with-servers.sh $(CARGO) test --locked --workspace
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
 	tests/run-sdk.sh $(or $(CARGO_TARGET_DIR),target)/debug
 	tests/run-schemathesis.sh $(or $(CARGO_TARGET_DIR),target)/debug
+	$(MAKE) --no-print-directory e2e
 
 sdk-test: ## Run the official Python SDKs against a debug build (python3; packages come from PyPI)
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
@@ -66,6 +67,10 @@ sdk-test: ## Run the official Python SDKs against a debug build (python3; packag
 api-test: ## Make up requests from the OpenAPI document for a debug build (schemathesis; python3, packages from PyPI)
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
 	tests/run-schemathesis.sh $(or $(CARGO_TARGET_DIR),target)/debug $(ARGS)
+
+e2e: web ## Test the web UI in Chromium against a debug build (Node.js; screenshots in target/e2e)
+	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
+	tests/run-e2e.sh $(or $(CARGO_TARGET_DIR),target)/debug $(ARGS)
 
 lint: ## Check format, lints, licences and shell scripts
 	@$(CARGO) fmt --all -- --check || { echo "lint: 'make fmt' puts the format right" >&2; exit 1; }

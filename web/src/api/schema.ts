@@ -1060,6 +1060,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/cluster": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** The nodes, who leads, and how far behind each is */
+        get: operations["getCluster"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -1103,6 +1120,26 @@ export interface paths {
         };
         /** The node can do its work */
         get: operations["getReadiness"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The node's numbers in the text format of Prometheus
+         * @description `METRICS_TOKEN` is as good as a key; with `METRICS_PUBLIC` none is needed. docs/OBSERVABILITY.md names the metrics.
+         */
+        get: operations["getMetrics"];
         put?: never;
         post?: never;
         delete?: never;
@@ -1256,6 +1293,69 @@ export interface components {
             status: number | null;
             code?: string;
         };
+        Cluster: {
+            /** @description `single`: a node without Redis, which is alone; `cluster`. */
+            mode: string;
+            /** @description Name of the node that answers. */
+            self: string;
+            /** @description Name of the node that leads; `null` while none is known. */
+            leader: string | null;
+            /**
+             * Format: int64
+             * @description The term of leadership, when the node that answers leads.
+             */
+            epoch: number | null;
+            /** @description By name. */
+            nodes: components["schemas"]["ClusterNode"][];
+            /** @description `null` for a node that is alone. */
+            redis: components["schemas"]["ClusterRedis"] | null;
+            /**
+             * Format: uint64
+             * @description What nodes have sent up to the leader and the database does not have; `null` when that is not known.
+             */
+            uplink_backlog: number | null;
+        };
+        ClusterNode: {
+            name: string;
+            /** @description `leader`, `follower`, `candidate`: stands for election, because nobody leads. */
+            role: components["schemas"]["ClusterRole"];
+            is_self: boolean;
+            /** @description It never leads. */
+            is_slave: boolean;
+            /** @description Where other nodes reach it; empty for a node that is alone. */
+            address: string;
+            version: string;
+            /** Format: date-time */
+            started_at: string;
+            /**
+             * Format: date-time
+             * @description When it last said that it lives.
+             */
+            seen_at: string;
+            /**
+             * Format: uint64
+             * @description Age of the oldest thing that it has not brought to the database, in ms.
+             */
+            lag_ms: number;
+            /** Format: uint64 */
+            journal_bytes: number;
+            /**
+             * Format: uint64
+             * @description Records that the database does not have.
+             */
+            journal_records: number;
+            /**
+             * Format: uint64
+             * @description Changes of groups, keys and settings that it knows of and has not applied.
+             */
+            versions_behind: number;
+        };
+        ClusterRedis: {
+            /** @description It answers. */
+            ok: boolean;
+        };
+        /** @enum {string} */
+        ClusterRole: "leader" | "follower" | "candidate";
         /** @enum {string} */
         ConditionType: "status_code" | "failure_count" | "request_count" | "error_message" | "error_type" | "model" | "error_class";
         CountedLimit: {
@@ -1634,6 +1734,8 @@ export interface components {
             /** @description Such as `1h2m3.5s`. */
             uptime: string;
             version: string;
+            /** @description Of a node of a cluster: `leader`, `follower`. */
+            role?: string;
             warnings?: string[];
         };
         HeldFailuresAccepted: {
@@ -5693,6 +5795,35 @@ export interface operations {
             503: components["responses"]["E503_SERVICE_UNAVAILABLE"];
         };
     };
+    getCluster: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": {
+                        /** @constant */
+                        code: 0;
+                        message: string;
+                        data: components["schemas"]["Cluster"];
+                    };
+                };
+            };
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR"];
+        };
+    };
     getHealth: {
         parameters: {
             query?: never;
@@ -5760,6 +5891,30 @@ export interface operations {
                     "application/json": components["schemas"]["Readiness"];
                 };
             };
+        };
+    };
+    getMetrics: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
+                };
+            };
+            401: components["responses"]["E401_UNAUTHORIZED"];
+            429: components["responses"]["E429_TOO_MANY_REQUESTS"];
+            500: components["responses"]["E500_DATABASE_ERROR_INTERNAL_SERVER_ERROR"];
+            503: components["responses"]["E503_DATABASE_ERROR"];
         };
     };
     getStats: {

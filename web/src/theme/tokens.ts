@@ -41,7 +41,7 @@ export const light: Tokens = {
   borderStrong: '#cfd4dc',
   text: '#171a20',
   muted: '#555d6b',
-  faint: '#69717f',
+  faint: '#636b79',
   accent: '#4651d0',
   accentHover: '#3a44b8',
   accentSoft: '#ebedfb',
