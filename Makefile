@@ -53,7 +53,7 @@ web/node_modules/.package-lock.json: web/package-lock.json
 dev: ## Start a debug build with LOG_LEVEL=debug
 	LOG_LEVEL=$${LOG_LEVEL:-debug} $(CARGO) run --bin gpt-load
 
-test: ## Run every test: Rust, then the official Python SDKs, made-up requests and a browser against a node
+test: web ## Run every test: Rust, then the official Python SDKs, made-up requests and a browser against a node
 	tests/without-secrets.sh tests/with-servers.sh $(CARGO) test --locked --workspace
 	$(CARGO) build --locked -p gpt-load -p gpt-load-benches --bin gpt-load --bin provider-double
 	tests/run-sdk.sh $(or $(CARGO_TARGET_DIR),target)/debug
