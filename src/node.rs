@@ -122,7 +122,6 @@ impl Node {
 
         let mut background = Vec::new();
         if cluster.is_shared {
-            background.push(tokio::spawn(cluster::report(runtime.clone())));
             let leader = cluster::Duties {
                 runtime: runtime.clone(),
                 store: store.clone(),

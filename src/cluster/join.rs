@@ -1,22 +1,14 @@
-//! Joining the others, and telling them how this node is.
+//! Joining the others.
 
-use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    time::Duration,
-};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use anyhow::Context;
-use gpt_load_actors::runtime::Runtime;
 use gpt_load_cluster::{
     Cluster, NodeIdentity,
-    members::Report,
     over_redis::{self, RedisDsn, RedisOptions},
 };
 
 use crate::config::Config;
-
-/// How often a node says how it is.
-const REPORT_EVERY: Duration = Duration::from_secs(1);
 
 /// The cluster of this node, which listens at `listening`: that of `REDIS_DSN`, else one of its own.
 ///
@@ -63,21 +55,6 @@ fn own_address(dsn: &RedisDsn, listening: IpAddr) -> IpAddr {
         from.into_iter().find_map(|from| towards(from, host, port))
     });
     found.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
-}
-
-/// Tells the others how this node is, for as long as it runs.
-pub async fn report(runtime: Runtime) {
-    let mut ticks = tokio::time::interval(REPORT_EVERY);
-    loop {
-        ticks.tick().await;
-        let (journal, view) = (runtime.journal(), runtime.cluster_view());
-        runtime.cluster().members.report(Report {
-            journal_bytes: journal.bytes,
-            journal_records: view.waiting as u64,
-            lag_ms: u64::try_from(view.lag.as_millis()).unwrap_or(u64::MAX),
-            versions_behind: view.versions_behind,
-        });
-    }
 }
 
 #[cfg(test)]

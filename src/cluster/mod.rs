@@ -6,6 +6,6 @@ mod seal;
 
 pub use self::{
     duties::Duties,
-    join::{join, report},
+    join::join,
     seal::{Forwarded, SEAL, Seal},
 };
